@@ -1,0 +1,44 @@
+/*
+ * Placement of HDM in a build without CXL
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "hw/cxl/cxl_hdm_path.h"
+
+CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp)
+{
+    error_setg(errp, "CXL device needs CXL host bridges, but this QEMU was "
+               "built without CONFIG_CXL: set cxl=off on the device");
+    return NULL;
+}
+
+void cxl_hdm_path_free(CXLHDMPath *path)
+{
+}
+
+hwaddr cxl_hdm_path_base(const CXLHDMPath *path)
+{
+    g_assert_not_reached();
+}
+
+void cxl_hdm_path_map(CXLHDMPath *path, MemoryRegion *mr)
+{
+    g_assert_not_reached();
+}
+
+void cxl_hdm_path_unmap(CXLHDMPath *path)
+{
+    g_assert_not_reached();
+}
+
+bool cxl_hdm_host_needs_decoders(const CXLHost *host)
+{
+    return false;
+}
+
+void cxl_hdm_host_reset(CXLHost *host)
+{
+}

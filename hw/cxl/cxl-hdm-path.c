@@ -1,0 +1,419 @@
+/*
+ * Placement and commit of the decoder path to a CXL endpoint's HDM
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qapi/error.h"
+#include "hw/cxl/cxl.h"
+#include "hw/cxl/cxl_hdm_decoder.h"
+#include "hw/cxl/cxl_hdm_path.h"
+#include "hw/cxl/cxl_host.h"
+#include "hw/pci/pci_bridge.h"
+#include "hw/pci/pci_bus.h"
+#include "hw/pci/pcie_port.h"
+#include "hw/pci-bridge/pci_expander_bridge.h"
+#include "hw/qdev-core.h"
+#include "trace.h"
+
+#define TYPE_CXL_ROOT_PORT "cxl-rp"
+
+/* 32-bit registers from one decoder's base to the next one's */
+#define HDM_DECODER_STRIDE \
+    (R_CXL_HDM_DECODER1_BASE_LO - R_CXL_HDM_DECODER0_BASE_LO)
+
+#define HDM_CAPABILITY_ID 5
+
+struct CXLHDMPath {
+    PCIDevice *endpoint;
+    CXLHost *host;
+    PXBCXLDev *pxb;
+    CXLFixedWindow *fw;
+    CXLHDMRange range;
+    uint8_t port;               /* of the root port: the decoder's target */
+    int decoder;                /* index in the bridge, -1: not committed */
+    MemoryRegion *mr;
+    /* The bridge's write mask for that decoder while it was not locked */
+    uint32_t unlocked_mask[HDM_DECODER_STRIDE];
+    QLIST_ENTRY(CXLHDMPath) next;
+};
+
+/* How to call a device in a message: by the name that the user gave it */
+static const char *path_dev_name(const void *dev)
+{
+    const char *id = DEVICE(dev)->id;
+
+    return id ? id : object_get_typename(OBJECT(dev));
+}
+
+/*
+ * Walk from the endpoint to its host bridge.  Only one root port lies
+ * between: each further level would need a decoder of its own, and the host
+ * side supports directly attached devices only.
+ */
+static bool path_find_bridge(CXLHDMPath *path, Error **errp)
+{
+    PCIBus *bus = pci_get_bus(path->endpoint);
+    PCIDevice *rp = pci_bridge_get_device(bus);
+    PCIBus *root;
+
+    if (rp && object_dynamic_cast(OBJECT(rp), TYPE_CXL_DSP)) {
+        error_setg(errp, "CXL device is behind port '%s' of a CXL switch; "
+                   "0 switches are allowed on its path: put it on the bus of "
+                   "a %s", path_dev_name(rp), TYPE_CXL_ROOT_PORT);
+        return false;
+    }
+    if (!rp || !object_dynamic_cast(OBJECT(rp), TYPE_CXL_ROOT_PORT)) {
+        error_setg(errp, "CXL device is on bus '%s', which is no %s's: put it "
+                   "on the bus of a %s below a %s, or set cxl=off",
+                   BUS(bus)->name, TYPE_CXL_ROOT_PORT, TYPE_CXL_ROOT_PORT,
+                   TYPE_PXB_CXL_DEV);
+        return false;
+    }
+
+    root = pci_get_bus(rp);
+    if (!pci_bus_is_root(root) || !pci_bus_is_cxl(root)) {
+        error_setg(errp, "root port '%s' of the CXL device is on bus '%s', "
+                   "which is no %s's: put the port on the bus of a %s",
+                   path_dev_name(rp), BUS(root)->name, TYPE_PXB_CXL_DEV,
+                   TYPE_PXB_CXL_DEV);
+        return false;
+    }
+
+    path->port = PCIE_PORT(rp)->port;
+    path->pxb = PXB_CXL_DEV(pci_bridge_get_device(root));
+    path->host = path->pxb->cxl_host_bridge;
+    return true;
+}
+
+/*
+ * A second function would sit behind the same decoder, and a reset of one
+ * would take the memory of the other away.
+ */
+static bool path_check_alone(CXLHDMPath *path, Error **errp)
+{
+    PCIBus *bus = pci_get_bus(path->endpoint);
+    unsigned int i, functions = 0;
+
+    for (i = 0; i < ARRAY_SIZE(bus->devices); i++) {
+        functions += bus->devices[i] != NULL;
+    }
+    if (functions > 1 ||
+        path->endpoint->cap_present & QEMU_PCI_CAP_MULTIFUNCTION) {
+        error_setg(errp, "CXL device shares root port '%s' with other "
+                   "functions (%u seen); 1 is allowed: give each its own %s "
+                   "and no multifunction=on",
+                   path_dev_name(pci_bridge_get_device(bus)), functions,
+                   TYPE_CXL_ROOT_PORT);
+        return false;
+    }
+    return true;
+}
+
+static bool path_check_machine(Error **errp)
+{
+    Object *machine = qdev_get_machine();
+
+    if (!object_property_find(machine, "cxl") ||
+        !object_property_get_bool(machine, "cxl", NULL)) {
+        error_setg(errp, "CXL device needs a machine with CXL enabled, but "
+                   "cxl=off: add -machine cxl=on, or set cxl=off on the "
+                   "device");
+        return false;
+    }
+    return true;
+}
+
+/*
+ * The machine resolves the names of a window's targets after the cold-plugged
+ * devices are realized, which is too late to fail properly.  This endpoint's
+ * bridge exists already, so a name that does not resolve is another bridge.
+ */
+static bool window_targets(const CXLFixedWindow *fw, const PXBCXLDev *pxb)
+{
+    int i;
+
+    for (i = 0; i < fw->num_targets; i++) {
+        if (object_resolve_path_type(fw->targets[i], TYPE_PXB_CXL_DEV,
+                                     NULL) == OBJECT(pxb)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t window_first_free(const CXLFixedWindow *fw,
+                                  const CXLHost *host, uint64_t size)
+{
+    CXLHDMRange used[CXL_HDM_DECODER_COUNT];
+    unsigned int n = 0;
+    CXLHDMPath *other;
+
+    QLIST_FOREACH(other, &host->hdm_paths, next) {
+        assert(n < ARRAY_SIZE(used));
+        used[n++] = other->range;
+    }
+    return cxl_hdm_first_free(fw->base, used, n, size);
+}
+
+static bool path_place(CXLHDMPath *path, Error **errp)
+{
+    g_autoptr(GSList) windows = cxl_fmws_get_all_sorted();
+    g_autofree char *size_str = size_to_str(path->range.size);
+    const char *bridge = path_dev_name(path->pxb);
+    CXLFixedWindow *shared = NULL, *small = NULL;
+    unsigned int n_windows = 0, n_fit = 0;
+    uint64_t needed = 0;
+    GSList *iter;
+
+    for (iter = windows; iter; iter = iter->next) {
+        CXLFixedWindow *fw = CXL_FMW(iter->data);
+        uint64_t base;
+
+        n_windows++;
+        if (!window_targets(fw, path->pxb)) {
+            continue;
+        }
+        if (fw->num_targets > 1) {
+            shared = shared ? shared : fw;
+            continue;
+        }
+        base = window_first_free(fw, path->host, path->range.size);
+        if (base + path->range.size > fw->base + fw->size) {
+            if (!small) {
+                small = fw;
+                needed = base + path->range.size - fw->base;
+            }
+            continue;
+        }
+        if (!n_fit++) {
+            path->fw = fw;
+            path->range.base = base;
+        }
+    }
+
+    if (path->fw) {
+        trace_cxl_hdm_path_place(path_dev_name(path->endpoint), bridge,
+                                 path->fw->index, n_fit, path->range.base,
+                                 path->range.size);
+        return true;
+    }
+    if (small) {
+        g_autofree char *have = size_to_str(small->size);
+
+        error_setg(errp, "CXL fixed memory window %d (size %s) has no free "
+                   "range for %s of HDM: set cxl-fmw.%d.size=%" PRIu64 "M or "
+                   "more", small->index, have, size_str, small->index,
+                   needed / MiB);
+    } else if (shared) {
+        error_setg(errp, "CXL fixed memory window %d has %d targets, but the "
+                   "HDM of a passed-through device needs a window with 1: "
+                   "add cxl-fmw.%u.targets.0=%s,cxl-fmw.%u.size=%" PRIu64
+                   "M to -machine", shared->index, shared->num_targets,
+                   n_windows, bridge, n_windows, path->range.size / MiB);
+    } else {
+        error_setg(errp, "none of %u CXL fixed memory windows has host bridge "
+                   "'%s' as its target, so there is no place for %s of HDM: "
+                   "add cxl-fmw.%u.targets.0=%s,cxl-fmw.%u.size=%" PRIu64
+                   "M to -machine", n_windows, bridge, size_str, n_windows,
+                   bridge, n_windows, path->range.size / MiB);
+    }
+    return false;
+}
+
+/* Decoders must be committed in ascending order of address, so keep it */
+static void path_insert_sorted(CXLHDMPath *path)
+{
+    CXLHDMPath *iter, *below = NULL;
+
+    QLIST_FOREACH(iter, &path->host->hdm_paths, next) {
+        if (iter->range.base > path->range.base) {
+            break;
+        }
+        below = iter;
+    }
+    if (below) {
+        QLIST_INSERT_AFTER(below, path, next);
+    } else {
+        QLIST_INSERT_HEAD(&path->host->hdm_paths, path, next);
+    }
+}
+
+static void path_set_reg(CXLHDMPath *path, unsigned int reg, uint32_t value)
+{
+    stl_le_p(path->host->cxl_cstate.crb.cache_mem_registers + reg, value);
+}
+
+/* CXL r3.1 sections 8.2.4.20.3 to 8.2.4.20.13, as firmware would write them */
+static void path_commit(CXLHDMPath *path, int decoder)
+{
+    ComponentRegisters *crb = &path->host->cxl_cstate.crb;
+    unsigned int skip = decoder * HDM_DECODER_STRIDE;
+    uint32_t *mask = crb->cache_mem_regs_write_mask +
+                     R_CXL_HDM_DECODER0_BASE_LO + skip;
+    uint32_t ctrl = 0;
+
+    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, LOCK_ON_COMMIT, 1);
+    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, COMMIT, 1);
+    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, COMMITTED, 1);
+
+    path_set_reg(path, R_CXL_HDM_DECODER0_BASE_LO + skip, path->range.base);
+    path_set_reg(path, R_CXL_HDM_DECODER0_BASE_HI + skip,
+                 path->range.base >> 32);
+    path_set_reg(path, R_CXL_HDM_DECODER0_SIZE_LO + skip, path->range.size);
+    path_set_reg(path, R_CXL_HDM_DECODER0_SIZE_HI + skip,
+                 path->range.size >> 32);
+    path_set_reg(path, R_CXL_HDM_DECODER0_TARGET_LIST_LO + skip, path->port);
+    path_set_reg(path, R_CXL_HDM_DECODER0_TARGET_LIST_HI + skip, 0);
+    path_set_reg(path, R_CXL_HDM_DECODER0_CTRL + skip, ctrl);
+
+    /* The lock: the bridge's write handler knows none, but obeys its mask */
+    memcpy(path->unlocked_mask, mask, sizeof(path->unlocked_mask));
+    memset(mask, 0, sizeof(path->unlocked_mask));
+
+    path->decoder = decoder;
+    trace_cxl_hdm_path_commit(path_dev_name(path->pxb), decoder, path->port,
+                              path->range.base, path->range.size);
+}
+
+static void path_uncommit(CXLHDMPath *path)
+{
+    ComponentRegisters *crb = &path->host->cxl_cstate.crb;
+    unsigned int first;
+
+    if (path->decoder < 0) {
+        return;
+    }
+    first = R_CXL_HDM_DECODER0_BASE_LO + path->decoder * HDM_DECODER_STRIDE;
+    memset(crb->cache_mem_registers + first, 0, sizeof(path->unlocked_mask));
+    memcpy(crb->cache_mem_regs_write_mask + first, path->unlocked_mask,
+           sizeof(path->unlocked_mask));
+    path->decoder = -1;
+}
+
+static void host_show_decoders(CXLHost *host)
+{
+    uint32_t *regs = host->cxl_cstate.crb.cache_mem_registers;
+
+    host->passthrough = false;
+    ARRAY_FIELD_DP32(regs, CXL_HDM_CAPABILITY_HEADER, ID, HDM_CAPABILITY_ID);
+    ARRAY_FIELD_DP32(regs, CXL_HDM_DECODER_CAPABILITY, TARGET_COUNT, 8);
+    ARRAY_FIELD_DP32(regs, CXL_HDM_DECODER_GLOBAL_CONTROL,
+                     HDM_DECODER_ENABLE, 1);
+}
+
+bool cxl_hdm_host_needs_decoders(const CXLHost *host)
+{
+    return !QLIST_EMPTY(&host->hdm_paths);
+}
+
+void cxl_hdm_host_reset(CXLHost *host)
+{
+    CXLHDMPath *path;
+    int decoder = 0;
+
+    if (!cxl_hdm_host_needs_decoders(host)) {
+        return;
+    }
+    host_show_decoders(host);
+    QLIST_FOREACH(path, &host->hdm_paths, next) {
+        path_commit(path, decoder++);
+    }
+}
+
+/* The first decoder that neither another path nor the guest has taken */
+static int host_free_decoder(const CXLHost *host)
+{
+    const uint32_t *ctrl = host->cxl_cstate.crb.cache_mem_registers +
+                           R_CXL_HDM_DECODER0_CTRL;
+    int i;
+
+    for (i = 0; i < CXL_HDM_DECODER_COUNT; i++) {
+        if (!FIELD_EX32(ldl_le_p(ctrl + i * HDM_DECODER_STRIDE),
+                        CXL_HDM_DECODER0_CTRL, COMMITTED)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static bool path_check_decoders(CXLHDMPath *path, Error **errp)
+{
+    unsigned int n = 0;
+    CXLHDMPath *other;
+
+    QLIST_FOREACH(other, &path->host->hdm_paths, next) {
+        n++;
+    }
+    if (n == CXL_HDM_DECODER_COUNT ||
+        (DEVICE(path->endpoint)->hotplugged &&
+         host_free_decoder(path->host) < 0)) {
+        error_setg(errp, "host bridge '%s' has %d HDM decoders and all are "
+                   "taken: put the device below another %s",
+                   path_dev_name(path->pxb), CXL_HDM_DECODER_COUNT,
+                   TYPE_PXB_CXL_DEV);
+        return false;
+    }
+    return true;
+}
+
+CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp)
+{
+    g_autofree CXLHDMPath *path = g_new0(CXLHDMPath, 1);
+
+    path->endpoint = endpoint;
+    path->range.size = size;
+    path->decoder = -1;
+
+    if (!path_check_machine(errp) ||
+        !path_find_bridge(path, errp) ||
+        !path_check_alone(path, errp) ||
+        !path_check_decoders(path, errp) ||
+        !path_place(path, errp)) {
+        return NULL;
+    }
+
+    path_insert_sorted(path);
+    if (DEVICE(endpoint)->hotplugged) {
+        /* No reset of the bridge comes before the guest sees the device */
+        host_show_decoders(path->host);
+        path_commit(path, host_free_decoder(path->host));
+    }
+    return g_steal_pointer(&path);
+}
+
+void cxl_hdm_path_free(CXLHDMPath *path)
+{
+    if (path) {
+        assert(!path->mr);
+        path_uncommit(path);
+        QLIST_REMOVE(path, next);
+        g_free(path);
+    }
+}
+
+hwaddr cxl_hdm_path_base(const CXLHDMPath *path)
+{
+    return path->range.base;
+}
+
+void cxl_hdm_path_map(CXLHDMPath *path, MemoryRegion *mr)
+{
+    assert(!path->mr);
+    assert(memory_region_size(mr) == path->range.size);
+    /* Above the window's own handler, which knows emulated devices only */
+    memory_region_add_subregion_overlap(&path->fw->mr,
+                                        path->range.base - path->fw->base,
+                                        mr, 1);
+    path->mr = mr;
+}
+
+void cxl_hdm_path_unmap(CXLHDMPath *path)
+{
+    if (path->mr) {
+        memory_region_del_subregion(&path->fw->mr, path->mr);
+        path->mr = NULL;
+    }
+}

@@ -1,0 +1,94 @@
+/*
+ * Placement and commit of the decoder path to a CXL endpoint's HDM
+ *
+ * QEMU as platform firmware: it picks the guest physical range inside a CXL
+ * Fixed Memory Window that the user declared, and commits and locks the host
+ * bridge's decoder to it.  The endpoint's own decoder belongs to the device.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CXL_HDM_PATH_H
+#define HW_CXL_HDM_PATH_H
+
+#include "exec/hwaddr.h"
+#include "hw/cxl/cxl.h"
+#include "hw/pci/pci_device.h"
+#include "system/memory.h"
+
+typedef struct CXLHDMPath CXLHDMPath;
+
+typedef struct CXLHDMRange {
+    uint64_t base;
+    uint64_t size;
+} CXLHDMRange;
+
+/**
+ * cxl_hdm_first_free: first range that keeps clear of those in use
+ * @from: lowest address to consider
+ * @used: ranges in use, in any order
+ * @n_used: their number
+ * @size: bytes wanted
+ *
+ * Returns: the base of the first range of @size bytes, aligned as a decoder
+ * demands, at or above @from.  The caller compares its end with its limit.
+ */
+uint64_t cxl_hdm_first_free(uint64_t from, const CXLHDMRange *used,
+                            unsigned int n_used, uint64_t size);
+
+/**
+ * cxl_hdm_path_new: check the topology and reserve a range for an endpoint
+ * @endpoint: a PCI device that is plugged but not yet seen by the guest
+ * @size: bytes of HDM, a multiple of 256 MiB
+ * @errp: what rule is broken and how to mend it
+ *
+ * The endpoint must sit alone and directly below a cxl-rp of a pxb-cxl that
+ * is the only target of a window.  The first free range in window order is
+ * taken.  The bridge's decoder is committed and locked to it at each reset
+ * of the bridge, and at once for a hot-plugged endpoint.
+ *
+ * Returns: the path, or NULL.
+ */
+CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp);
+
+/**
+ * cxl_hdm_path_free: give the range and the bridge's decoder back
+ * @path: the path, its memory no longer mapped; may be NULL
+ */
+void cxl_hdm_path_free(CXLHDMPath *path);
+
+/**
+ * cxl_hdm_path_base: guest physical address of the range
+ * @path: the path
+ */
+hwaddr cxl_hdm_path_base(const CXLHDMPath *path);
+
+/**
+ * cxl_hdm_path_map: let the guest reach memory at the path's range
+ * @path: the path
+ * @mr: the memory, of the size that cxl_hdm_path_new() got
+ */
+void cxl_hdm_path_map(CXLHDMPath *path, MemoryRegion *mr);
+
+/**
+ * cxl_hdm_path_unmap: undo cxl_hdm_path_map(); no effect when not mapped
+ * @path: the path
+ */
+void cxl_hdm_path_unmap(CXLHDMPath *path);
+
+/**
+ * cxl_hdm_host_needs_decoders: whether a bridge must show HDM decoders
+ * @host: the host bridge
+ *
+ * A bridge with one root port may do without, but then no guest can follow
+ * a committed endpoint decoder up to the window.
+ */
+bool cxl_hdm_host_needs_decoders(const CXLHost *host);
+
+/**
+ * cxl_hdm_host_reset: commit and lock the decoders of all paths again
+ * @host: a host bridge whose registers have just got their reset values
+ */
+void cxl_hdm_host_reset(CXLHost *host);
+
+#endif /* HW_CXL_HDM_PATH_H */
