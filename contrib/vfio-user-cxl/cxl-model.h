@@ -1,0 +1,167 @@
+/*
+ * Model of a CXL Type-2 device, as a VFIO kernel driver presents it
+ *
+ * The model is a library: it holds config space, BARs, component registers,
+ * the HDM decoder and the device memory, and knows nothing of sockets or of
+ * VFIO's region numbers.  A front end maps its transport to these functions.
+ *
+ * Not thread safe: one caller at a time.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef VFIO_USER_CXL_MODEL_H
+#define VFIO_USER_CXL_MODEL_H
+
+#define CXL_MODEL_BARS 6
+#define CXL_MODEL_CFG_SIZE 4096
+#define CXL_MODEL_MAX_AREAS 2
+
+/* Host physical base of decoder and DVSEC range unless configured */
+#define CXL_MODEL_HOST_BASE 0x4ac0000000ULL
+
+#define CXL_MODEL_HDM_ALIGN (256ULL * 1024 * 1024)
+#define CXL_MODEL_HDM_MAX (1024ULL * 1024 * 1024 * 1024)
+
+typedef struct CxlModel CxlModel;
+
+/* Fixed properties of a device that the model can pose as */
+typedef struct CxlIdentity {
+    const char *name;
+    const char *about;
+    uint16_t vendor;
+    uint16_t device;
+    uint16_t sub_vendor;
+    uint16_t sub_device;
+    uint32_t class_code;            /* 24 bits */
+    uint8_t revision;
+    uint64_t hdm_capacity;          /* size its driver expects, 0: any */
+    struct {
+        uint64_t size;              /* 0: not implemented */
+        uint32_t type;              /* low bits of the BAR register */
+    } bar[CXL_MODEL_BARS];
+    int comp_bar;
+    uint32_t comp_offset;           /* component block in comp_bar */
+    uint16_t ras_offset;            /* RAS capability in the CM part */
+    uint16_t hdm_offset;            /* HDM capability in the CM part */
+    bool hdm_first;                 /* order in the capability array */
+    int msix_bar;
+    uint32_t msix_table;
+    uint32_t msix_pba;
+    unsigned msix_vectors;
+    bool sfc_regs;                  /* BAR 0: sfc registers, not accel */
+} CxlIdentity;
+
+/* What the caller chooses; the fields below "deviations" are for tests */
+typedef struct CxlModelConfig {
+    const CxlIdentity *identity;
+    uint64_t hdm_size;              /* bytes, checked by the caller */
+    uint64_t host_base;             /* 256 MiB aligned */
+    int mem_fd;                     /* backing memory, stays the caller's */
+
+    /* deviations from a sane device */
+    bool decoder_size_set;
+    uint64_t decoder_size;          /* bytes in decoder 0's size register */
+    unsigned decoder_count_code;    /* HDM capability bits 3:0 */
+    bool interleave;                /* decoder 0: two ways */
+    bool not_committed;
+    bool decoder_error;             /* decoder 0: error, not committed */
+    bool decoder_eio;               /* decoder region reads fail */
+    bool no_dvsec;                  /* DVSECs 0, 7 and 8 missing */
+    bool reset_fails;
+} CxlModelConfig;
+
+/* A directly mappable part of a BAR: bytes from the start of that BAR */
+typedef struct CxlModelArea {
+    uint64_t offset;
+    uint64_t size;
+} CxlModelArea;
+
+/* Called when the device raises MSI-X vector @vector */
+typedef void CxlModelIrqFn(void *opaque, unsigned vector);
+
+/* Return identity @name or NULL. */
+const CxlIdentity *cxl_identity_find(const char *name);
+
+/* Return identity number @i (from 0) or NULL past the end. */
+const CxlIdentity *cxl_identity_nth(unsigned i);
+
+/*
+ * Check @config against the rules of the model (CXL r3.1 8.2.4.20: decoder
+ * base and size are multiples of 256 MiB).  On failure set @errp to one line
+ * with the figure and the remedy, return false.
+ */
+bool cxl_model_check(const CxlModelConfig *config, Error **errp);
+
+/* Make a model from a checked @config.  NULL and @errp: no memory. */
+CxlModel *cxl_model_new(const CxlModelConfig *config, Error **errp);
+void cxl_model_free(CxlModel *m);
+
+const CxlIdentity *cxl_model_identity(const CxlModel *m);
+
+/* Set the function that delivers interrupts; NULL: interrupts are dropped. */
+void cxl_model_set_irq(CxlModel *m, CxlModelIrqFn *fn, void *opaque);
+
+/*
+ * A new user opens the device: everything back to power-on, memory cleared.
+ * Return 0 or a negative errno (the memory could not be cleared).
+ */
+int cxl_model_open(CxlModel *m);
+
+/*
+ * Function reset as a kernel offers it: memory, component registers and the
+ * accelerator's registers are cleared; config space is saved and restored by
+ * the kernel around it and so keeps its values.  Return 0 or a negative
+ * errno; after a failure the memory stays unreachable until a reset works.
+ */
+int cxl_model_reset(CxlModel *m);
+
+/* Memory Space enabled, D0, and no failed reset: the memory may be used. */
+bool cxl_model_mem_enabled(const CxlModel *m);
+
+/*
+ * Config space.  @off and @len in bytes, both inside 4 KiB or -EINVAL.
+ * Return bytes done.
+ */
+int cxl_model_cfg_read(CxlModel *m, uint64_t off, void *buf, uint32_t len);
+int cxl_model_cfg_write(CxlModel *m, uint64_t off, const void *buf,
+                        uint32_t len);
+
+/*
+ * BAR @bar.  Clipped at the end of the BAR; -EINVAL at or past the end or
+ * when the BAR is absent.  The HDM decoder block inside the component BAR
+ * reads as all-ones and drops writes.
+ */
+int cxl_model_bar_read(CxlModel *m, int bar, uint64_t off, void *buf,
+                       uint32_t len);
+int cxl_model_bar_write(CxlModel *m, int bar, uint64_t off, const void *buf,
+                        uint32_t len);
+uint64_t cxl_model_bar_size(const CxlModel *m, int bar);
+
+/*
+ * Descriptor of the memory behind BAR @bar, or -1 if it cannot be mapped.
+ * @areas gets the mappable parts, @n_areas their number (may be 0).
+ */
+int cxl_model_bar_fd(const CxlModel *m, int bar, CxlModelArea *areas,
+                     unsigned *n_areas);
+
+/* HDM: file access.  -EIO while gated, -EINVAL at or past the end. */
+int cxl_model_hdm_read(CxlModel *m, uint64_t off, void *buf, uint32_t len);
+int cxl_model_hdm_write(CxlModel *m, uint64_t off, const void *buf,
+                        uint32_t len);
+
+/*
+ * Decoder registers: whole dwords only (-EINVAL), live read, writes are
+ * absorbed.  -EIO on read while Memory Space is off.
+ */
+int cxl_model_decoder_read(CxlModel *m, uint64_t off, void *buf, uint32_t len);
+int cxl_model_decoder_write(CxlModel *m, uint64_t off, const void *buf,
+                            uint32_t len);
+
+/* Bytes of the HDM decoder capability block: 0x10 + 0x20 * decoders. */
+uint32_t cxl_model_decoder_len(const CxlModel *m);
+
+/* Offset of that block inside the component BAR. */
+uint64_t cxl_model_decoder_offset(const CxlModel *m);
+
+#endif /* VFIO_USER_CXL_MODEL_H */
