@@ -1,0 +1,261 @@
+/*
+ * What must not work with a CXL device, and what QEMU says then
+ *
+ * Each case is a whole QEMU run: it has to end by itself, with status 1 and
+ * one line that names the device and the figure.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "vfio-cxl-util.h"
+
+#define TIME_LIMIT_S 10
+
+typedef struct {
+    const char *name;
+    const char *server;     /* options of the reference device */
+    const char *machine;    /* CXL properties, NULL for the usual window */
+    const char *options;    /* options before the device */
+    const char *device;     /* JSON members added to the device */
+    const char *expect[3];  /* what the line must contain */
+} Case;
+
+#define TWO_BRIDGES "-device pxb-cxl,bus_nr=40,bus=pcie.0,id=cxl.2"
+
+static const Case cases[] = {
+    /* Windows */
+    { "no-window", NULL, "cxl=on", NULL, NULL,
+      { "none of 0", "256 MiB", "cxl-fmw.0.size=256M" } },
+    { "window-too-small", "--hdm-size 5G --identity accel", NULL, NULL, NULL,
+      { "window 0 (size 4 GiB)", "5 GiB", "cxl-fmw.0.size=5120M" } },
+    { "window-of-two-bridges", NULL,
+      "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.targets.1=cxl.2,"
+      "cxl-fmw.0.size=4G", TWO_BRIDGES, NULL,
+      { "window 0 has 2 targets", "needs a window with 1", "cxl.1" } },
+    { "window-of-another-bridge", NULL,
+      "cxl=on,cxl-fmw.0.targets.0=cxl.2,cxl-fmw.0.size=4G", TWO_BRIDGES, NULL,
+      { "none of 1", "'cxl.1'", "cxl-fmw.1.targets.0=cxl.1" } },
+    { "window-beyond-cpu", NULL,
+      "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=1T", "-cpu cortex-a53",
+      NULL, { "window 0 of size 0x10000000000", "limit 0x10000000000",
+              "smaller" } },
+    { "machine-without-cxl", NULL,
+      "cxl=off,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G", NULL, NULL,
+      { "cxl=off", "-machine cxl=on", "cxl=off on the device" } },
+
+    /* Size and mapping of the HDM */
+    { "hdm-size-unaligned", "--fault hdm-size-unaligned", NULL, NULL, NULL,
+      { "region 9", "0xffff000", "multiple of 256 MiB" } },
+    { "hdm-size-zero", "--fault hdm-size-zero", NULL, NULL, NULL,
+      { "region 9", "size 0x0", "at least 256 MiB" } },
+    { "hdm-size-not-decoder-size", "--fault decoder-size=512M", NULL, NULL,
+      NULL,
+      { "decoder has size 0x20000000", "region has 0x10000000", "equal" } },
+    { "hdm-not-mappable", "--fault hdm-no-mmap", NULL, NULL, NULL,
+      { "region 9", "flags 0x", "mappable as a whole" } },
+    { "hdm-without-descriptor", "--fault hdm-no-fd", NULL, NULL, NULL,
+      { "region 9", "without a file descriptor", "never emulated" } },
+    { "hdm-file-too-short", "--fault hdm-short-fd", NULL, NULL, NULL,
+      { "region 9", "0x10000000 bytes", "has 0x8000000" } },
+
+    /* Regions and geometry */
+    { "no-hdm-region", "--fault no-hdm-region", NULL, NULL, NULL,
+      { "none of its", "HDM memory region", "subtype 1" } },
+    { "no-decoder-region", "--fault no-decoder-region", NULL, NULL, NULL,
+      { "none of its", "decoder register region", "subtype 2" } },
+    { "no-geometry", "--fault no-geometry", NULL, NULL, NULL,
+      { "region 10", "no geometry capability", "number 6" } },
+    { "geometry-bar", "--fault geometry-bar=6", NULL, NULL, NULL,
+      { "region 10", "BAR 6", "no memory BAR" } },
+    { "geometry-bar-unused", "--fault geometry-bar=5", NULL, NULL, NULL,
+      { "region 10", "BAR 5", "no memory BAR" } },
+    { "geometry-offset-outside", "--fault geometry-offset=0x7fffffff0", NULL,
+      NULL, NULL, { "region 10", "0x7fffffff0 of BAR 4", "inside" } },
+    { "geometry-offset-unaligned", "--fault geometry-offset=0x1129", NULL,
+      NULL, NULL, { "region 10", "offset 0x1129", "multiple of 4" } },
+    { "no-dvsec", "--fault no-dvsec", NULL, NULL, NULL,
+      { "no CXL Device DVSEC", "0x1e98", "cxl=off" } },
+    { "wanted-but-no-flag", "--fault no-cxl-flag", NULL, NULL,
+      "\"cxl\":\"on\"", { "cxl=on", "lack 0x200", "cxl=auto" } },
+
+    /* The host's decoder */
+    { "decoder-count", "--fault decoder-count=1", NULL, NULL, NULL,
+      { "code 1", "only code 0", "one decoder" } },
+    { "interleave", "--fault interleave", NULL, NULL, NULL,
+      { "ways code 1", "only code 0", "one way" } },
+    { "not-committed", "--fault not-committed", NULL, NULL, NULL,
+      { "not committed", "control 0x", "must commit" } },
+    { "decoder-region-short", "--fault decoder-region-short", NULL, NULL,
+      NULL, { "region 10", "size 0x10", "0x30" } },
+    { "decoder-read-fails", "--fault decoder-eio", NULL, NULL, NULL,
+      { "offset 0x0", "region 10", "Input/output error" } },
+
+    /* Capability chains, of a BAR and of the CXL regions */
+    { "caps-loop", "--fault cap-loop=9", NULL, NULL, NULL,
+      { "region 9", "loops", "offset 0x" } },
+    { "caps-loop-bar", "--fault cap-loop=4", NULL, NULL, NULL,
+      { "region 4", "loops", "offset 0x" } },
+    { "caps-leave-buffer", "--fault cap-overrun=10", NULL, NULL, NULL,
+      { "region 10", "offset 0x", "not inside" } },
+    { "caps-leave-buffer-bar", "--fault cap-overrun=4", NULL, NULL, NULL,
+      { "region 4", "offset 0x", "not inside" } },
+    { "caps-truncated", "--fault cap-truncated=10", NULL, NULL, NULL,
+      { "region 10", "offset 0x", "truncated" } },
+    { "caps-sparse-overrun", "--fault sparse-overrun=4", NULL, NULL, NULL,
+      { "region 4", "areas", "ends after" } },
+    { "caps-sparse-outside", "--fault sparse-outside=4", NULL, NULL, NULL,
+      { "region 4", "area", "leaves the region" } },
+    { "caps-never-enough", "--fault argsz-grow=9", NULL, NULL, NULL,
+      { "region 9", "bytes", "65536" } },
+
+    /* Place in the topology */
+    { "behind-switch", NULL, NULL,
+      "-device cxl-upstream,bus=rp0,id=us0 "
+      "-device cxl-downstream,port=0,bus=us0,id=ds0,chassis=1,slot=4",
+      "\"bus\":\"ds0\"", { "'ds0'", "0 switches", "cxl-rp" } },
+    { "not-below-cxl-rp", NULL, NULL,
+      "-device pcie-root-port,id=plain,bus=pcie.0,chassis=9",
+      "\"bus\":\"plain\"", { "bus 'plain'", "cxl-rp", "cxl=off" } },
+    { "on-root-bus", NULL, NULL, NULL, "\"bus\":\"pcie.0\"",
+      { "bus 'pcie.0'", "cxl-rp", "cxl=off" } },
+    { "port-not-below-pxb-cxl", NULL, NULL,
+      "-device cxl-rp,id=lost,bus=pcie.0,chassis=9,port=1",
+      "\"bus\":\"lost\"", { "port 'lost'", "bus 'pcie.0'", "pxb-cxl" } },
+    { "multifunction", NULL, NULL, NULL, "\"multifunction\":true",
+      { "'rp0'", "(1 seen)", "1 is allowed" } },
+};
+
+typedef struct {
+    char *err;
+    int status;
+    int64_t us;
+} Run;
+
+static void run_qemu(const char *args, Run *run)
+{
+    const char *qemu = g_getenv("QTEST_QEMU_BINARY");
+    g_autofree char *cmd = NULL;
+    g_auto(GStrv) argv = NULL;
+    GError *err = NULL;
+
+    /* What should fail but does not is ended by the time limit: status 124 */
+    cmd = g_strdup_printf("timeout %d %s -accel qtest -display none -S %s",
+                          TIME_LIMIT_S, qemu, args);
+    g_assert_true(g_shell_parse_argv(cmd, NULL, &argv, NULL));
+    run->us = g_get_monotonic_time();
+    g_spawn_sync(NULL, argv, NULL,
+                 G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
+                 NULL, &run->err, &run->status, &err);
+    g_assert_no_error(err);
+    run->us = g_get_monotonic_time() - run->us;
+    g_test_message("%s", run->err);
+}
+
+static unsigned int count_lines(const char *text)
+{
+    unsigned int n = 0;
+
+    while ((text = strchr(text, '\n'))) {
+        text++;
+        n++;
+    }
+    return n;
+}
+
+static void check_failure(Run *run, const char *device,
+                          const char *const *expect)
+{
+    int i;
+
+    g_assert_true(WIFEXITED(run->status));
+    g_assert_cmpint(WEXITSTATUS(run->status), ==, 1);
+    g_assert_cmpint(run->us, <, TIME_LIMIT_S * G_USEC_PER_SEC);
+    for (i = 0; i < 3 && expect[i]; i++) {
+        if (!strstr(run->err, expect[i])) {
+            g_error("no '%s' in: %s", expect[i], run->err);
+        }
+    }
+    if (!strstr(run->err, device)) {
+        g_error("device '%s' is not named in: %s", device, run->err);
+    }
+    g_assert_null(strstr(run->err, "4ac0000000"));
+}
+
+static void test_case(const void *data)
+{
+    const Case *c = data;
+    VFIOCXLServer *s = vfio_cxl_server_start(c->server);
+    g_autofree char *args = vfio_cxl_args(s, c->machine, c->options,
+                                          c->device);
+    bool window = g_str_equal(c->name, "window-beyond-cpu");
+    Run run;
+
+    run_qemu(args, &run);
+    check_failure(&run, window ? "window" : s->socket, c->expect);
+    g_assert_cmpuint(count_lines(run.err), ==, 1);
+    g_free(run.err);
+    vfio_cxl_server_stop(s);
+}
+
+/*
+ * The server goes away while QEMU starts, at each request in turn, until it
+ * outlives the start.
+ */
+static void test_server_dies(void)
+{
+    static const char *const nothing[] = { NULL, NULL, NULL };
+    unsigned int n;
+
+    for (n = 1; n < 200; n++) {
+        g_autofree char *fault = g_strdup_printf("--fault close-at=%u", n);
+        VFIOCXLServer *s = vfio_cxl_server_start(fault);
+        g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
+        Run run;
+
+        run_qemu(args, &run);
+        if (WIFEXITED(run.status) && WEXITSTATUS(run.status) == 124) {
+            /* Died in the first reset or later: QEMU lives on */
+            g_free(run.err);
+            vfio_cxl_server_stop(s);
+            break;
+        }
+        check_failure(&run, s->socket, nothing);
+        /* QEMU's generic code says what it could not read, then gives up */
+        g_assert_cmpuint(count_lines(run.err), <=, 6);
+        g_free(run.err);
+        vfio_cxl_server_stop(s);
+    }
+    g_test_message("%u requests until the start was over", n);
+    g_assert_cmpuint(n, >, 20);
+    g_assert_cmpuint(n, <, 200);
+}
+
+static void test_server_silent(void)
+{
+    static const char *const expect[] = { "timed out", NULL, NULL };
+    VFIOCXLServer *s = vfio_cxl_server_start("--fault silent-at=1");
+    g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
+    Run run;
+
+    run_qemu(args, &run);
+    check_failure(&run, s->socket, expect);
+    g_free(run.err);
+    vfio_cxl_server_stop(s);
+}
+
+int main(int argc, char **argv)
+{
+    int i;
+
+    g_test_init(&argc, &argv, NULL);
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_autofree char *path = g_strdup_printf("/vfio/cxl/error/%s",
+                                                cases[i].name);
+
+        qtest_add_data_func(path, &cases[i], test_case);
+    }
+    qtest_add_func("/vfio/cxl/error/server-dies", test_server_dies);
+    qtest_add_func("/vfio/cxl/error/server-silent", test_server_silent);
+    return g_test_run();
+}

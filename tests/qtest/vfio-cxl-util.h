@@ -1,0 +1,97 @@
+/*
+ * A virt machine with a CXL device that is served over vfio-user
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef TESTS_VFIO_CXL_UTIL_H
+#define TESTS_VFIO_CXL_UTIL_H
+
+#include "libqtest.h"
+#include "qemu/units.h"
+
+/* Memory map of the virt machine with its default settings */
+#define VIRT_FW_CFG 0x09020000ull
+#define VIRT_RAM 0x40000000ull
+#define VIRT_CXL_HOST 0x4004000000ull
+#define VIRT_ECAM 0x4010000000ull
+#define VIRT_MMIO64 0x8000000000ull
+#define VIRT_WINDOW 0x10000000000ull
+
+/* What the reference device hides from guests: see its README */
+#define DEVICE_HOST_BASE 0x4ac0000000ull
+
+/* Offsets of one endpoint or bridge decoder, CXL r3.1 section 8.2.4.20 */
+enum {
+    HDM_CAP = 0x00, HDM_GLOBAL = 0x04, HDM_BASE_LO = 0x10, HDM_BASE_HI = 0x14,
+    HDM_SIZE_LO = 0x18, HDM_SIZE_HI = 0x1c, HDM_CTRL = 0x20,
+    HDM_TARGET_LO = 0x24, HDM_NEXT = 0x20,
+};
+
+#define HDM_CTRL_LOCKED 0x700u      /* COMMITTED, COMMIT, LOCK_ON_COMMIT */
+
+typedef struct VFIOCXLServer {
+    GPid pid;
+    char *dir;
+    char *socket;
+    char *mem_file;
+} VFIOCXLServer;
+
+typedef struct VFIOCXLMachine {
+    QTestState *qts;
+    uint64_t device;        /* configuration space of the CXL device */
+    int component_bar;
+    uint64_t block_offset;  /* of the component block in that BAR */
+    uint64_t component;     /* where that block is mapped now */
+    uint64_t hdm_block;     /* the HDM decoder block in it */
+} VFIOCXLMachine;
+
+/**
+ * vfio_cxl_server_start: start the reference device and wait until it serves
+ * @options: more command line options, separated by single spaces, or NULL
+ */
+VFIOCXLServer *vfio_cxl_server_start(const char *options);
+void vfio_cxl_server_stop(VFIOCXLServer *server);
+
+/**
+ * vfio_cxl_server_mem: map the first bytes of the HDM's backing file
+ */
+uint64_t *vfio_cxl_server_mem(const VFIOCXLServer *server, size_t size);
+
+/* CXL properties of the usual machine: one window of 4 GiB */
+#define VFIO_CXL_WINDOW "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G"
+
+/**
+ * vfio_cxl_args: a command line: windows, bridge, port, device
+ * @server: NULL for a machine without the device
+ * @machine: CXL properties of the machine, NULL for VFIO_CXL_WINDOW
+ * @options: options that come before the device, or NULL
+ * @members: JSON members for the device, as "\"cxl\":\"on\"", or NULL
+ */
+char *vfio_cxl_args(const VFIOCXLServer *server, const char *machine,
+                    const char *options, const char *members);
+
+/**
+ * vfio_cxl_machine_start: start QEMU and map the device's component BAR
+ * @args: from vfio_cxl_args(), with anything added
+ */
+VFIOCXLMachine *vfio_cxl_machine_start(const char *args);
+void vfio_cxl_machine_stop(VFIOCXLMachine *m);
+
+/**
+ * vfio_cxl_machine_enumerate: give bridge and BAR addresses, as a guest does
+ * @bar_base: where the component BAR goes, inside the 64-bit MMIO space
+ */
+void vfio_cxl_machine_enumerate(VFIOCXLMachine *m, uint64_t bar_base);
+
+/**
+ * vfio_cxl_power_slot: do what a guest does when a device was hot-plugged
+ */
+void vfio_cxl_power_slot(VFIOCXLMachine *m);
+
+/**
+ * vfio_cxl_find_dvsec: offset of a CXL DVSEC in the device's config space
+ */
+unsigned int vfio_cxl_find_dvsec(VFIOCXLMachine *m, uint16_t id);
+
+#endif /* TESTS_VFIO_CXL_UTIL_H */
