@@ -96,6 +96,8 @@ static const Case cases[] = {
       { "region 9", "loops", "offset 0x" } },
     { "caps-loop-bar", "--fault cap-loop=4", NULL, NULL, NULL,
       { "region 4", "loops", "offset 0x" } },
+    { "caps-loop-config", "--fault cap-loop=7", NULL, NULL, NULL,
+      { "region 7", "loops", "offset 0x" } },
     { "caps-leave-buffer", "--fault cap-overrun=10", NULL, NULL, NULL,
       { "region 10", "offset 0x", "not inside" } },
     { "caps-leave-buffer-bar", "--fault cap-overrun=4", NULL, NULL, NULL,
