@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The processes of a guest run: the reference device, and QEMU with its
+console and its QMP monitor. All are ended by whoever started them."""
+
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common import BUILD, LOGS, UserError
+from guest_image import INITRAMFS, VMLINUZ
+from progress import log_tail
+
+RUN = BUILD / "run"
+FIRMWARE = Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
+GIB = 1 << 30
+MIB256 = 256 << 20
+# A unix socket's path must fit in 108 bytes.
+SOCKET_PATH_MAX = 107
+SERVER_START_S = 30.0
+# A boot takes about 7 s on an idle machine.
+BOOT_LIMIT_S = 180.0
+GRACE_S = 10.0
+BRIDGE_BUS = 12
+RAM = "1G"
+
+
+@dataclass
+class Setup:
+    """What a run consists of. Sizes in bytes; hdm 0 means no device."""
+    qemu: Path
+    server: Path
+    hdm: int
+    identity: str
+    keep: bool = False
+    options: list[str] = field(default_factory=list)
+
+    @property
+    def window(self) -> int:
+        """The window's size: a power of two that holds the HDM."""
+        size = 4 * GIB
+        while size < self.hdm:
+            size *= 2
+        return size
+
+
+def size_text(size: int) -> str:
+    """A size in bytes as people write it."""
+    for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size and size % (1 << shift) == 0:
+            return f"{size >> shift} {unit}"
+    return f"{size} bytes"
+
+
+def check_programs(setup: Setup) -> None:
+    """Refuse early, by name, what is not there."""
+    for path, remedy in ((setup.qemu, "build it first, or name another with "
+                          "--qemu"),
+                         (setup.server, "build it first, or name another "
+                          "with --server"),
+                         (FIRMWARE, "install package qemu-efi-aarch64")):
+        if not path.exists():
+            raise UserError(f"{path} is missing: {remedy}")
+
+
+@contextlib.contextmanager
+def run_lock() -> Iterator[None]:
+    """Let one run after the other have the logs of this checkout."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    with (RUN / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another guest run of this checkout to end",
+                  file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def run_dir(keep: bool) -> Iterator[Path]:
+    """A directory for one run, short enough for sockets, removed after."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="guest-", dir=RUN))
+    if len(str(path)) > SOCKET_PATH_MAX - 16:
+        path.rmdir()
+        path = Path(tempfile.mkdtemp(prefix="cxl-guest-"))
+    try:
+        yield path
+    finally:
+        if keep:
+            print(f"kept: {path}")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def end_process(proc: "subprocess.Popen[bytes]") -> None:
+    """End one child that we started; by force when it does not listen."""
+    if proc.poll() is not None:
+        return
+    proc.terminate()
+    try:
+        proc.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        proc.kill()
+        proc.wait()
+
+
+class Server:
+    """The reference device, with backing memory that this process shares.
+
+    The memory is an anonymous file: it never reaches a disk and is gone
+    with the processes that hold it.
+    """
+
+    def __init__(self, setup: Setup, where: Path,
+                 log_name: str = "guest") -> None:
+        self.socket = where / "device.sock"
+        self.summary_path = where / "device.json"
+        self.log = LOGS / f"{log_name}-device.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.memory = os.memfd_create("hdm")
+        os.ftruncate(self.memory, setup.hdm)
+        argv = [str(setup.server), "--socket", str(self.socket),
+                "--hdm-size", str(setup.hdm), "--identity", setup.identity,
+                "--mem-file", f"/proc/{os.getpid()}/fd/{self.memory}",
+                "--summary", str(self.summary_path)]
+        with self.log.open("wb") as log:
+            self.proc = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_ready(self) -> None:
+        end = time.monotonic() + SERVER_START_S
+        while b"listening on" not in self.log.read_bytes():
+            if self.proc.poll() is not None:
+                raise UserError(
+                    f"the device server ended with status "
+                    f"{self.proc.returncode}:\n{log_tail(self.log)}\n"
+                    f"full log: {self.log}")
+            if time.monotonic() > end:
+                raise UserError(f"the device server was not ready after "
+                                f"{SERVER_START_S:.0f} s; log: {self.log}")
+            time.sleep(0.02)
+
+    def summary(self) -> dict[str, Any]:
+        """End the server and return what it counted."""
+        end_process(self.proc)
+        try:
+            text = self.summary_path.read_text(encoding="utf-8")
+            return dict(json.loads(text))
+        except (OSError, ValueError) as error:
+            raise UserError(f"the device server left no summary (status "
+                            f"{self.proc.returncode}): {error}; "
+                            f"log: {self.log}") from None
+
+    def close(self) -> None:
+        end_process(self.proc)
+        with contextlib.suppress(OSError):
+            os.close(self.memory)
+
+
+def machine_args(setup: Setup, server: Server | None) -> list[str]:
+    """QEMU's arguments for the demo's machine, console apart."""
+    options = " ".join(["console=ttyAMA0", "rdinit=/init", "iomem=relaxed",
+                        "quiet", "loglevel=3", f"identity={setup.identity}",
+                        *setup.options])
+    args = [
+        str(setup.qemu), "-nodefaults", "-display", "none", "-no-reboot",
+        "-M", "virt,cxl=on,gic-version=3,memory-backend=ram,"
+        f"cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size={setup.window}",
+        "-object", f"memory-backend-memfd,id=ram,size={RAM},share=on",
+        "-cpu", "max,pauth-impdef=on", "-m", RAM, "-smp", "1",
+        "-bios", str(FIRMWARE), "-kernel", str(VMLINUZ),
+        "-initrd", str(INITRAMFS), "-append", options,
+        "-device", f"pxb-cxl,bus_nr={BRIDGE_BUS},bus=pcie.0,id=cxl.1",
+        "-device", "cxl-rp,port=0,bus=cxl.1,id=rp0,chassis=0,slot=2"]
+    if server:
+        device = {"driver": "vfio-user-pci", "id": "hdm0", "bus": "rp0",
+                  "socket": {"path": str(server.socket), "type": "unix"}}
+        args += ["-device", json.dumps(device)]
+    return args
+
+
+class Qmp:
+    """A synchronous QMP client on a connected socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.stream = sock.makefile("rwb")
+
+    def connect(self) -> None:
+        self.sock.settimeout(BOOT_LIMIT_S)
+        self._read()
+        self.command("qmp_capabilities")
+
+    def _read(self) -> dict[str, Any]:
+        line = self.stream.readline()
+        if not line:
+            raise UserError("QEMU closed its monitor")
+        return dict(json.loads(line))
+
+    def command(self, name: str, /, **arguments: object) -> Any:
+        """Run a command; an error of QEMU's is a UserError."""
+        request = {"execute": name, "arguments": arguments}
+        try:
+            self.stream.write(json.dumps(request).encode() + b"\n")
+            self.stream.flush()
+            while True:
+                reply = self._read()
+                if "return" in reply:
+                    return reply["return"]
+                if "error" in reply:
+                    raise UserError(f"QMP {name}: {reply['error']['desc']}")
+        except OSError as error:
+            raise UserError(f"QMP {name}: {error}") from None
+
+
+class Machine:
+    """QEMU with the guest's console on pipes and QMP on a socket pair."""
+
+    def __init__(self, args: list[str], log_name: str = "guest") -> None:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.console_log = LOGS / f"{log_name}-console.log"
+        self.qemu_log = LOGS / f"{log_name}-qemu.log"
+        self.trace_log = LOGS / f"{log_name}-trace.log"
+        self.lines: "queue.Queue[str | None]" = queue.Queue()
+        self.trace_log.unlink(missing_ok=True)
+        ours, theirs = socket.socketpair()
+        argv = [*args, "-chardev", "stdio,id=console,signal=off",
+                "-serial", "chardev:console",
+                "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
+                "-mon", "chardev=qmp,mode=control",
+                "-D", str(self.trace_log), "-msg", "timestamp=on"]
+        self.started = time.monotonic()
+        (LOGS / f"{log_name}-qemu-command.log").write_text(
+            shlex.join(argv) + "\n", encoding="utf-8")
+        with self.qemu_log.open("wb") as log:
+            self.proc = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=log, pass_fds=[theirs.fileno()],
+                start_new_session=True)
+        theirs.close()
+        self.qmp = Qmp(ours)
+        self.reader = threading.Thread(target=self._read_console, daemon=True)
+        self.reader.start()
+        try:
+            self.qmp.connect()
+        except (UserError, OSError):
+            error = self._dead()
+            self.close()
+            raise error from None
+
+    def _read_console(self) -> None:
+        assert self.proc.stdout
+        rest = b""
+        with self.console_log.open("wb") as log:
+            while chunk := os.read(self.proc.stdout.fileno(), 65536):
+                log.write(chunk)
+                log.flush()
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    self.lines.put(line.decode("utf-8", "replace").strip())
+        self.lines.put(None)
+
+    def _dead(self) -> UserError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.proc.wait(GRACE_S)
+        return UserError(f"QEMU ended with status {self.proc.returncode}:\n"
+                         f"{log_tail(self.qemu_log)}\n"
+                         f"full log: {self.qemu_log}")
+
+    def _late(self, what: str, limit: float) -> UserError:
+        return UserError(f"no {what} from the guest after {limit:.0f} s; the "
+                         f"end of its console:\n{log_tail(self.console_log)}"
+                         f"\nfull log: {self.console_log}")
+
+    def read_until(self, marker: str, limit: float,
+                   keep: Callable[[str], bool] = lambda _line: True
+                   ) -> list[str]:
+        """The console's lines up to a marker line (not included).
+
+        limit: seconds to wait for the marker
+        keep:  which lines to return
+        """
+        end = time.monotonic() + limit
+        found: list[str] = []
+        while True:
+            try:
+                line = self.lines.get(
+                    timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                raise self._late(f"'{marker}'", limit) from None
+            if line is None:
+                raise self._dead()
+            if line == marker:
+                return found
+            if keep(line):
+                found.append(line)
+
+    def frame(self, name: str, limit: float) -> list[str]:
+        """The lines of a framed part of the report."""
+        self.read_until(f"=== begin {name} ===", limit)
+        return self.read_until(f"=== end {name} ===", limit)
+
+    def order(self, text: str) -> None:
+        """Send the guest's init one line."""
+        assert self.proc.stdin
+        try:
+            self.proc.stdin.write(text.encode() + b"\n")
+            self.proc.stdin.flush()
+        except BrokenPipeError:
+            raise self._dead() from None
+
+    def power_off(self) -> None:
+        """Have the guest power off, and end QEMU.
+
+        The guest's own way down waits for a driver that is still probing,
+        so QEMU is ended as soon as the guest has begun.
+        """
+        self.order("off")
+        self.read_until("=== off ===", BOOT_LIMIT_S)
+        self.qmp.command("quit")
+        try:
+            status = self.proc.wait(BOOT_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise self._late("end", BOOT_LIMIT_S) from None
+        if status:
+            raise self._dead()
+
+    def close(self) -> None:
+        end_process(self.proc)
+        self.reader.join(GRACE_S)
+        self.qmp.stream.close()
+        self.qmp.sock.close()
+        for pipe in (self.proc.stdin, self.proc.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
