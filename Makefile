@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The front door: every target does its own set-up. 'make help' lists them.
+
+# The reference device's memory in make run and make shell.
+HDM ?= 256M
+
+PYTHON := /usr/bin/python3
+export PYTHONDONTWRITEBYTECODE := 1
+export QEMU_SRC EDIT PREFIX FRESH
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup run shell check build unit bench series checkpatch \
+	check-commits refresh lint clean distclean
+
+help: ## list the targets
+	@echo 'usage: make TARGET [NAME=VALUE...]'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1@\2/p' $(MAKEFILE_LIST) | \
+		awk -F@ '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@echo
+	@echo 'HDM=256M...1T   memory of the device (run, shell)'
+	@echo 'QEMU_SRC=PATH   QEMU 10.2.x tree or tarball to use as the base'
+	@echo 'EDIT=NAME       the edit that make refresh carries changes to'
+	@echo 'GROUP=NAME...   run only these groups of tests (check)'
+	@echo 'FRESH=1         look for newer Debian packages now'
+
+setup: ## install the Debian packages that are missing (root or sudo)
+	@sh scripts/setup.sh
+
+run: build ## boot a stock Debian guest with the device and report (HDM=)
+	@$(PYTHON) scripts/guest_run.py --hdm $(HDM)
+
+shell: build ## the same guest with an interactive shell (HDM=)
+	@$(PYTHON) scripts/guest_run.py --shell --hdm $(HDM)
+
+check: setup ## run every test; the last line counts them (GROUP=)
+	@$(PYTHON) scripts/check.py $(GROUP)
+
+build: setup ## make build/tree and build the emulator and the device
+	@$(PYTHON) scripts/build.py
+
+unit: setup ## rebuild and run the unit tests only
+	@$(PYTHON) scripts/check.py unit
+
+bench: build ## measure memory, mapping time and boot time
+	@$(PYTHON) scripts/guest_run.py --bench
+
+series: setup ## export the patches with cover letter to build/series (PREFIX=)
+	@$(PYTHON) scripts/export.py patches
+
+checkpatch: setup ## run QEMU's checkpatch.pl on every commit
+	@$(PYTHON) scripts/export.py checkpatch
+
+check-commits: setup ## build every commit of the series by itself
+	@$(PYTHON) scripts/export.py commits
+
+refresh: setup ## carry changes made in build/tree back into edits/ (EDIT=)
+	@$(PYTHON) scripts/refresh.py
+
+lint: setup ## check scripts, series and edits; builds nothing
+	@$(PYTHON) scripts/static_checks.py
+
+clean: ## remove what was built; keep build/tree and fetched tools
+	@rm -rf build/out build/commits build/series build/log build/guest \
+		build/bootroms build/qemu-system-aarch64 build/vfio-user-cxl
+
+distclean: ## remove build/ altogether (FORCE=1: changes in it as well)
+	@if [ -d build/tree/.git ] && [ -z "$(FORCE)" ]; then \
+		$(PYTHON) scripts/tree.py --refuse-if-changed; fi
+	@rm -rf build

@@ -1,0 +1,127 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the project's tests and count them.
+
+Each test is named with its result; the last line is "N passed, N failed",
+followed by ", N skipped" when some were. The exit status is 0 only when
+none failed. Groups can be named to run only those.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+
+import static_checks
+from build import OUT, build, qtests, unit_tests
+from common import LOGS, ROOT, UserError, run_main
+from export import check_commit, titles
+from meson_tests import run_meson_tests
+from progress import elapsed_text, end_group
+from results import Results, read_tap
+from tree import TREE, make_tree
+
+GUEST_RUN = ROOT / "scripts" / "guest_run.py"
+# What a passed-through device is tried with in a guest: the stock driver's
+# device, then one of another size that has no stock driver.
+GUEST_SIZES = ("256M", "4G")
+
+
+def group_static(results: Results) -> None:
+    """Checks of the checkout's files; nothing is built."""
+    for name, check in static_checks.CHECKS.items():
+        faults = check()
+        if faults is None:
+            results.skip(f"static/{name}", "no file to check")
+        elif faults:
+            results.failed(f"static/{name}", "\n".join(faults))
+        else:
+            results.passed(f"static/{name}")
+
+
+def group_checkpatch(results: Results) -> None:
+    """The base's checkpatch.pl on every commit."""
+    git, commits = make_tree()
+    for commit, title in zip(commits, titles(git, commits), strict=True):
+        errors, _warnings, output = check_commit(git, commit)
+        if errors:
+            results.failed(f"checkpatch/{title}", output)
+        else:
+            results.passed(f"checkpatch/{title}")
+
+
+def group_unit(results: Results) -> None:
+    """Our unit tests."""
+    env = build(only_unit=True)
+    run_meson_tests(results, "unit", unit_tests(TREE), OUT, env)
+
+
+def group_qtest(results: Results) -> None:
+    """Our qtests, and those of the base that must go on passing."""
+    env = build(tests=True)
+    run_meson_tests(results, "qtest",
+                    [f"qtest-aarch64/{name}" for name in qtests(TREE)], OUT,
+                    env)
+
+
+def group_guest(results: Results) -> None:
+    """A stock guest uses the reference device."""
+    build()
+    for size in GUEST_SIZES:
+        _guest(results, size)
+
+
+def _guest(results: Results, size: str) -> None:
+    log = LOGS / f"check-guest-{size}.log"
+    start = time.monotonic()
+    print(f"guest with {size} of HDM ...", file=sys.stderr, flush=True)
+    with log.open("w+") as stream:
+        # Its steps are shown as they come; its verdicts are read after.
+        proc = subprocess.Popen(
+            ["/usr/bin/python3", str(GUEST_RUN), "--check", "--hdm", size],
+            stdin=subprocess.DEVNULL, stdout=stream, start_new_session=True)
+        try:
+            proc.wait()
+        except BaseException:
+            end_group(proc)
+            raise
+    read_tap(results, f"guest-{size}", log.read_text(errors="replace"),
+             proc.returncode, log)
+    print(f"guest with {size} of HDM: "
+          f"{elapsed_text(time.monotonic() - start)}", file=sys.stderr,
+          flush=True)
+
+
+GROUPS: dict[str, Callable[[Results], None]] = {
+    "static": group_static,
+    "checkpatch": group_checkpatch,
+    "unit": group_unit,
+    "qtest": group_qtest,
+    "guest": group_guest,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("group", nargs="*", help=", ".join(GROUPS))
+    options = parser.parse_args()
+    for name in options.group:
+        if name not in GROUPS:
+            raise UserError(f"no test group '{name}': there are "
+                            f"{', '.join(GROUPS)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    results = Results()
+    for name in options.group or GROUPS:
+        try:
+            GROUPS[name](results)
+        except UserError as error:
+            # A group that cannot run is a failure, and the others go on.
+            results.failed(name, str(error))
+    print(results.summary(), flush=True)
+    return 0 if results.good() else 1
+
+
+if __name__ == "__main__":
+    run_main(main)
