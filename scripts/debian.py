@@ -11,19 +11,17 @@ clone, needs no network.
 
 import contextlib
 import functools
-import hashlib
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from cache import (Record, cached, copy_whole, load_answer, save_answer,
+                   store)
 from common import (LOGS, UserError, atomic_dir, cache_dir, need_space,
                     sha256_file, write_atomic)
 from progress import StepFailed, run_step
@@ -39,9 +37,6 @@ class Source(NamedTuple):
     kind: str           # "deb" or "deb-src"
     suite: str
     arch: str = ""      # "" is the machine's own
-
-
-Record = dict[str, str]
 
 
 @functools.cache
@@ -158,70 +153,6 @@ def _newest(records: list[Record]) -> Record:
         if not version_ge(best["Version"], record["Version"]):
             best = record
     return best
-
-
-# --- the user's cache ------------------------------------------------------
-
-def cached(sha256: str) -> Path | None:
-    """The cache's file with this checksum; a damaged one is dropped."""
-    path = cache_dir() / sha256
-    if not path.is_file():
-        return None
-    if sha256_file(path) != sha256:
-        path.unlink()
-        return None
-    return path
-
-
-def store(path: Path, sha256: str) -> Path:
-    """Put a file into the cache under its checksum."""
-    actual = sha256_file(path)
-    if actual != sha256:
-        raise UserError(f"bad checksum of {path.name}: SHA-256 is {actual}, "
-                        f"must be {sha256}; try again, or another mirror")
-    dest = cache_dir() / sha256
-    if not dest.exists():
-        _copy(path, dest)
-    return dest
-
-
-def _copy(src: Path, dest: Path) -> None:
-    """Copy a file so that `dest` is whole or absent."""
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{dest.name[:40]}.",
-                                    dir=dest.parent)
-    os.close(handle)
-    try:
-        shutil.copyfile(src, name)
-        os.chmod(name, 0o644)
-        os.replace(name, dest)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _answer_path(key: str) -> Path:
-    name = hashlib.sha256(key.encode()).hexdigest()
-    return cache_dir() / "answers" / f"{name}.json"
-
-
-def _load_answer(key: str, days: float | None) -> Record | None:
-    """An earlier answer, unless it is older than `days`."""
-    path = _answer_path(key)
-    try:
-        if days is not None and \
-                time.time() - path.stat().st_mtime > days * 86400:
-            return None
-        answer = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return answer["record"] if answer.get("key") == key else None
-
-
-def _save_answer(key: str, record: Record) -> None:
-    write_atomic(_answer_path(key),
-                 json.dumps({"key": key, "record": record}, indent=1) + "\n")
 
 
 # --- apt -------------------------------------------------------------------
@@ -395,13 +326,13 @@ class PrivateApt:
         key = self._key(name, f">={minimum or ''}")
         fresh = bool(os.environ.get("FRESH"))
         record = None if fresh or self._updated \
-            else _load_answer(key, ANSWER_DAYS)
+            else load_answer(key, ANSWER_DAYS)
         if record is not None:
             return record
         try:
             self.update()
         except UserError as error:
-            record = _load_answer(key, None)
+            record = load_answer(key, None)
             if record is None or fresh:
                 raise
             print(f"note: {error}; going on with {package} "
@@ -418,22 +349,22 @@ class PrivateApt:
         if minimum and not version_ge(best["Version"], minimum):
             raise UserError(f"package {name} must be at least {minimum}, the "
                             f"newest in {suites} is {best['Version']}")
-        _save_answer(key, best)
-        _save_answer(self._key(name, f"={best['Version']}"), best)
+        save_answer(key, best)
+        save_answer(self._key(name, f"={best['Version']}"), best)
         return best
 
     def show(self, package: str, version: str) -> Record:
         """The control fields of one version (Depends, SHA256, ...)."""
         name = self._name(package)
         key = self._key(name, f"={version}")
-        record = _load_answer(key, None)
+        record = load_answer(key, None)
         if record is None:
             self.update()
             for found in _records(self._query(
                     ["apt-cache", "show", f"{name}={version}"])):
                 if found.get("Version") == version and "SHA256" in found:
                     record = found
-                    _save_answer(key, record)
+                    save_answer(key, record)
         if record is None:
             raise UserError(f"package {name} {version} is not in "
                             f"{', '.join(s.suite for s in self.sources)} at "
@@ -452,7 +383,7 @@ class PrivateApt:
         kept = cached(sha256)
         if kept is None:
             kept = self._fetch(package, version, record)
-        _copy(kept, dest)
+        copy_whole(kept, dest)
         return dest
 
     def _fetch(self, package: str, version: str, record: Record) -> Path:
@@ -494,7 +425,7 @@ class PrivateApt:
                     store(path, sha256)
         result = []
         for name, sha256 in files.items():
-            _copy(cache_dir() / sha256, dest_dir / name)
+            copy_whole(cache_dir() / sha256, dest_dir / name)
             result.append(dest_dir / name)
         return result
 
