@@ -146,7 +146,7 @@ static void cfg_dvsec0(CxlModel *m)
      * cache, io, mem, hardware init, one HDM range, write-back capable,
      * reset capable (100 ms), memory clear on reset
      */
-    cxl_regs_set(c, d + DVSEC0_CAP, 2, 0x09df);
+    cxl_regs_set(c, d + DVSEC0_CAP, 2, m->config.no_cache ? 0x09de : 0x09df);
     cxl_regs_set(c, d + DVSEC0_CTRL, 2, 0x0006);
     /* without IO_Enable and Mem_Enable: those two stay set */
     cxl_regs_wmask(c, d + DVSEC0_CTRL, 2, 0x5ff9);

@@ -68,6 +68,7 @@ typedef struct CxlModelConfig {
     bool decoder_error;             /* decoder 0: error, not committed */
     bool decoder_eio;               /* decoder region reads fail */
     bool no_dvsec;                  /* DVSECs 0, 7 and 8 missing */
+    bool no_cache;                  /* DVSEC 0: no CXL.cache */
     bool reset_fails;
 } CxlModelConfig;
 

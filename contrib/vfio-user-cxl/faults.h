@@ -39,8 +39,12 @@ typedef struct CxlFaults {
     uint64_t argsz_grow;
     bool no_cxl_flag;
     bool no_dvsec;
+    bool no_cache;
+    uint64_t odd_bar;
     uint64_t close_at;
     uint64_t silent_at;
+    uint64_t close_in_reply;
+    uint64_t stall_in_reply;
     bool reset_fails;
 } CxlFaults;
 

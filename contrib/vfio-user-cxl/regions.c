@@ -176,6 +176,9 @@ static void info_bar(const CxlRegions *r, int bar,
     unsigned n;
 
     info->size = cxl_model_bar_size(r->model, bar);
+    if (r->faults->odd_bar == bar) {
+        info->size += info->size / 2;
+    }
     info->flags = info->size ? RW : 0;
     *fd = cxl_model_bar_fd(r->model, bar, areas, &n);
     if (*fd >= 0) {

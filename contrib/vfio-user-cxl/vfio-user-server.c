@@ -149,6 +149,13 @@ static bool answer(CxlServer *s)
     hdr.flags = WIRE_TYPE_REPLY | (ret < 0 ? WIRE_ERROR : 0);
     hdr.error = ret < 0 ? -ret : 0;
     hdr.size = sizeof(hdr) + data->len;
+    if (s->seq == f->close_in_reply || s->seq == f->stall_in_reply) {
+        trace(s, "%" PRIu64 " %s: fault in the reply", s->seq,
+              stats_command_name(hdr.command));
+        wire_send(s->client, s->config->stop_fd, &hdr, data->data,
+                  data->len / 2, reply.fd);
+        return s->seq == f->stall_in_reply;
+    }
     return wire_send(s->client, s->config->stop_fd, &hdr, data->data,
                      data->len, reply.fd);
 }

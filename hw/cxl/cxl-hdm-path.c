@@ -48,6 +48,29 @@ static const char *path_dev_name(const void *dev)
     return id ? id : object_get_typename(OBJECT(dev));
 }
 
+/* The bridge's decoder names its target by port number alone */
+static bool path_check_port(CXLHDMPath *path, PCIDevice *rp, Error **errp)
+{
+    PCIBus *root = pci_get_bus(rp);
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(root->devices); i++) {
+        PCIDevice *other = root->devices[i];
+
+        if (other && other != rp &&
+            object_dynamic_cast(OBJECT(other), TYPE_PCIE_PORT) &&
+            PCIE_PORT(other)->port == path->port) {
+            error_setg(errp, "root ports '%s' and '%s' of host bridge '%s' "
+                       "both have port number %u, which is the decoder's "
+                       "target: give each its own port=N",
+                       path_dev_name(rp), path_dev_name(other),
+                       path_dev_name(path->pxb), path->port);
+            return false;
+        }
+    }
+    return true;
+}
+
 /*
  * Walk from the endpoint to its host bridge.  Only one root port lies
  * between: each further level would need a decoder of its own, and the host
@@ -85,7 +108,7 @@ static bool path_find_bridge(CXLHDMPath *path, Error **errp)
     path->port = PCIE_PORT(rp)->port;
     path->pxb = PXB_CXL_DEV(pci_bridge_get_device(root));
     path->host = path->pxb->cxl_host_bridge;
-    return true;
+    return path_check_port(path, rp, errp);
 }
 
 /*
@@ -97,15 +120,24 @@ static bool path_check_alone(CXLHDMPath *path, Error **errp)
     PCIBus *bus = pci_get_bus(path->endpoint);
     unsigned int i, functions = 0;
 
+    /* From here on the PCI core keeps any other function away */
+    if (path->endpoint->devfn ||
+        path->endpoint->cap_present & QEMU_PCI_CAP_MULTIFUNCTION) {
+        error_setg(errp, "CXL device is function %02x.%x%s: it must be the "
+                   "only function, 00.0, below its %s, without multifunction",
+                   PCI_SLOT(path->endpoint->devfn),
+                   PCI_FUNC(path->endpoint->devfn),
+                   path->endpoint->cap_present & QEMU_PCI_CAP_MULTIFUNCTION ?
+                   " with multifunction=on" : "", TYPE_CXL_ROOT_PORT);
+        return false;
+    }
     for (i = 0; i < ARRAY_SIZE(bus->devices); i++) {
         functions += bus->devices[i] != NULL;
     }
-    if (functions > 1 ||
-        path->endpoint->cap_present & QEMU_PCI_CAP_MULTIFUNCTION) {
-        error_setg(errp, "CXL device shares root port '%s' with other "
-                   "functions (%u seen); 1 is allowed: give each its own %s "
-                   "and no multifunction=on",
-                   path_dev_name(pci_bridge_get_device(bus)), functions,
+    if (functions > 1) {
+        error_setg(errp, "CXL device is one of %u functions below root port "
+                   "'%s'; 1 is allowed: give each its own %s", functions,
+                   path_dev_name(pci_bridge_get_device(bus)),
                    TYPE_CXL_ROOT_PORT);
         return false;
     }
@@ -144,8 +176,58 @@ static bool window_targets(const CXLFixedWindow *fw, const PXBCXLDev *pxb)
     return false;
 }
 
-static uint64_t window_first_free(const CXLFixedWindow *fw,
-                                  const CXLHost *host, uint64_t size)
+static uint64_t reg_pair(const uint32_t *lo)
+{
+    return (ldl_le_p(lo) & 0xf0000000) | (uint64_t)ldl_le_p(lo + 1) << 32;
+}
+
+/* The range of a committed decoder of the bridge, whoever committed it */
+static bool host_decoder_range(const CXLHost *host, int decoder,
+                               CXLHDMRange *range)
+{
+    const uint32_t *regs = host->cxl_cstate.crb.cache_mem_registers +
+                           decoder * HDM_DECODER_STRIDE;
+
+    if (!FIELD_EX32(ldl_le_p(regs + R_CXL_HDM_DECODER0_CTRL),
+                    CXL_HDM_DECODER0_CTRL, COMMITTED)) {
+        return false;
+    }
+    range->base = reg_pair(regs + R_CXL_HDM_DECODER0_BASE_LO);
+    range->size = reg_pair(regs + R_CXL_HDM_DECODER0_SIZE_LO);
+    return true;
+}
+
+/*
+ * Decoders decode ascending addresses.  Those of a running guest stay where
+ * they are, so a free one has room between its committed neighbours only.
+ */
+static bool host_decoder_room(const CXLHost *host, int decoder,
+                              uint64_t *from, uint64_t *to)
+{
+    CXLHDMRange range;
+    int i;
+
+    *from = 0;
+    *to = UINT64_MAX;
+    for (i = 0; i < CXL_HDM_DECODER_COUNT; i++) {
+        if (!host_decoder_range(host, i, &range)) {
+            continue;
+        }
+        if (i == decoder) {
+            return false;
+        } else if (i < decoder) {
+            *from = MAX(*from, range.base + range.size);
+        } else {
+            *to = MIN(*to, range.base);
+        }
+    }
+    return true;
+}
+
+/* Does the window have a range?  If not, @base still tells where one began */
+static bool window_find_range(const CXLFixedWindow *fw, const CXLHost *host,
+                              uint64_t size, uint64_t from, uint64_t to,
+                              uint64_t *base)
 {
     CXLHDMRange used[CXL_HDM_DECODER_COUNT];
     unsigned int n = 0;
@@ -155,7 +237,36 @@ static uint64_t window_first_free(const CXLFixedWindow *fw,
         assert(n < ARRAY_SIZE(used));
         used[n++] = other->range;
     }
-    return cxl_hdm_first_free(fw->base, used, n, size);
+    *base = cxl_hdm_first_free(MAX(fw->base, from), used, n, size);
+    to = MIN(to, fw->base + fw->size);
+    return *base <= to && size <= to - *base;
+}
+
+/*
+ * Before the guest runs all decoders are programmed in order of address, so
+ * any range will do.  Later the choice of the decoder limits it.
+ */
+static bool path_fit_window(CXLHDMPath *path, const CXLFixedWindow *fw,
+                            uint64_t *base, int *decoder)
+{
+    uint64_t from, to;
+    int i;
+
+    *decoder = -1;
+    if (!DEVICE(path->endpoint)->hotplugged) {
+        return window_find_range(fw, path->host, path->range.size, 0,
+                                 UINT64_MAX, base);
+    }
+    *base = fw->base;
+    for (i = 0; i < CXL_HDM_DECODER_COUNT; i++) {
+        if (host_decoder_room(path->host, i, &from, &to) &&
+            window_find_range(fw, path->host, path->range.size, from, to,
+                              base)) {
+            *decoder = i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool path_place(CXLHDMPath *path, Error **errp)
@@ -171,6 +282,7 @@ static bool path_place(CXLHDMPath *path, Error **errp)
     for (iter = windows; iter; iter = iter->next) {
         CXLFixedWindow *fw = CXL_FMW(iter->data);
         uint64_t base;
+        int decoder;
 
         n_windows++;
         if (!window_targets(fw, path->pxb)) {
@@ -180,17 +292,17 @@ static bool path_place(CXLHDMPath *path, Error **errp)
             shared = shared ? shared : fw;
             continue;
         }
-        base = window_first_free(fw, path->host, path->range.size);
-        if (base + path->range.size > fw->base + fw->size) {
+        if (!path_fit_window(path, fw, &base, &decoder)) {
             if (!small) {
                 small = fw;
-                needed = base + path->range.size - fw->base;
+                needed = base - fw->base + path->range.size;
             }
             continue;
         }
         if (!n_fit++) {
             path->fw = fw;
             path->range.base = base;
+            path->decoder = decoder;
         }
     }
 
@@ -323,33 +435,23 @@ void cxl_hdm_host_reset(CXLHost *host)
     }
 }
 
-/* The first decoder that neither another path nor the guest has taken */
-static int host_free_decoder(const CXLHost *host)
-{
-    const uint32_t *ctrl = host->cxl_cstate.crb.cache_mem_registers +
-                           R_CXL_HDM_DECODER0_CTRL;
-    int i;
-
-    for (i = 0; i < CXL_HDM_DECODER_COUNT; i++) {
-        if (!FIELD_EX32(ldl_le_p(ctrl + i * HDM_DECODER_STRIDE),
-                        CXL_HDM_DECODER0_CTRL, COMMITTED)) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 static bool path_check_decoders(CXLHDMPath *path, Error **errp)
 {
-    unsigned int n = 0;
+    CXLHDMRange range;
     CXLHDMPath *other;
+    int n = 0;
 
-    QLIST_FOREACH(other, &path->host->hdm_paths, next) {
-        n++;
+    if (DEVICE(path->endpoint)->hotplugged) {
+        while (n < CXL_HDM_DECODER_COUNT &&
+               host_decoder_range(path->host, n, &range)) {
+            n++;
+        }
+    } else {
+        QLIST_FOREACH(other, &path->host->hdm_paths, next) {
+            n++;
+        }
     }
-    if (n == CXL_HDM_DECODER_COUNT ||
-        (DEVICE(path->endpoint)->hotplugged &&
-         host_free_decoder(path->host) < 0)) {
+    if (n == CXL_HDM_DECODER_COUNT) {
         error_setg(errp, "host bridge '%s' has %d HDM decoders and all are "
                    "taken: put the device below another %s",
                    path_dev_name(path->pxb), CXL_HDM_DECODER_COUNT,
@@ -379,7 +481,7 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp)
     if (DEVICE(endpoint)->hotplugged) {
         /* No reset of the bridge comes before the guest sees the device */
         host_show_decoders(path->host);
-        path_commit(path, host_free_decoder(path->host));
+        path_commit(path, path->decoder);
     }
     return g_steal_pointer(&path);
 }

@@ -131,7 +131,7 @@ bool vfio_cxl_check_decoder(const uint32_t *regs, uint64_t hdm_size,
 uint16_t vfio_cxl_find_dvsec(const uint8_t *config, size_t size)
 {
     unsigned int left = size / 4; /* a chain that loops ends here */
-    size_t pos = PCI_CONFIG_SPACE_SIZE;
+    size_t pos = PCI_CONFIG_SPACE_SIZE, found = 0;
 
     while (left-- && pos >= PCI_CONFIG_SPACE_SIZE && pos % 4 == 0 &&
            pos + sizeof(CXLDVSECDevice) <= size) {
@@ -143,9 +143,13 @@ uint16_t vfio_cxl_find_dvsec(const uint8_t *config, size_t size)
             pci_get_word(config + pos + PCIE_DVSEC_ID_OFFSET) ==
             PCIE_CXL_DEVICE_DVSEC) {
             /* bits 31:20: length; registers through Range 2 are needed */
-            return dvsec >> 20 >= offsetof(CXLDVSECDevice, cap3) ? pos : 0;
+            if (dvsec >> 20 < offsetof(CXLDVSECDevice, cap3) ||
+                (found && found != pos)) {
+                return 0;
+            }
+            found = pos;
         }
         pos = PCI_EXT_CAP_NEXT(header);
     }
-    return 0;
+    return found;
 }

@@ -57,8 +57,8 @@ bool vfio_cxl_check_decoder(const uint32_t *regs, uint64_t hdm_size,
  * @config: configuration space
  * @size: its bytes
  *
- * Returns: its offset, or 0 when there is none that is long enough to hold
- * the range registers (CXL r3.1 section 8.1.3).
+ * Returns: its offset, or 0 when there is not exactly one, long enough to
+ * hold the range registers (CXL r3.1 section 8.1.3).
  */
 uint16_t vfio_cxl_find_dvsec(const uint8_t *config, size_t size);
 

@@ -246,7 +246,8 @@ static void vfio_cxl_clear_ranges(VFIOPCIDevice *vdev, uint16_t dvsec,
 {
     unsigned int reg;
 
-    for (reg = first; reg < offsetof(CXLDVSECDevice, cap3); reg += 4) {
+    for (reg = first; reg < offsetof(CXLDVSECDevice, cap3) &&
+         dvsec + reg + 4 <= vdev->config_size; reg += 4) {
         vfio_cxl_emulate_long(vdev, dvsec + reg, 0);
     }
 }
@@ -288,7 +289,7 @@ bool vfio_cxl_hides_dvsec(VFIOPCIDevice *vdev, uint16_t pos)
     const uint8_t *dvsec = PCI_DEVICE(vdev)->config + pos;
 
     if (vdev->cxl_mode != ON_OFF_AUTO_OFF ||
-        pos > vdev->config_size - sizeof(CXLDVSECDevice) ||
+        pos + sizeof(DVSECHeader) > vdev->config_size ||
         pci_get_word(dvsec + PCIE_DVSEC_HEADER1_OFFSET) != CXL_VENDOR_ID) {
         return false;
     }
@@ -374,14 +375,17 @@ bool vfio_cxl_realize(VFIOPCIDevice *vdev, Error **errp)
     dvsec = vfio_cxl_find_dvsec(pdev->config,
                                 MIN(pci_config_size(pdev), vdev->config_size));
     if (!dvsec) {
-        error_setg(errp, "device has the CXL flag, but no CXL Device DVSEC "
-                   "(vendor 0x%x, id %d) of at least %zu bytes: set cxl=off "
-                   "to use it as plain PCIe device", CXL_VENDOR_ID,
-                   PCIE_CXL_DEVICE_DVSEC, offsetof(CXLDVSECDevice, cap3));
+        error_setg(errp, "device has the CXL flag, but not exactly 1 CXL "
+                   "Device DVSEC (vendor 0x%x, id %d) of at least %zu bytes: "
+                   "set cxl=off to use it as plain PCIe device",
+                   CXL_VENDOR_ID, PCIE_CXL_DEVICE_DVSEC,
+                   offsetof(CXLDVSECDevice, cap3));
         return false;
     }
     if (!vfio_cxl_is_type2(vdev, dvsec)) {
         trace_vfio_cxl_not_type2(vdev->vbasedev.name);
+        vfio_cxl_clear_ranges(vdev, dvsec,
+                              offsetof(CXLDVSECDevice, range1_size_hi));
         if (wanted) {
             error_setg(errp, "cxl=on, but the device's DVSEC does not claim "
                        "both CXL.cache and CXL.mem, so it is no Type-2 "

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/host-utils.h"
 #include "qapi/error.h"
 #include "region-caps.h"
 #include "region-info.h"
@@ -20,11 +21,11 @@ static bool region_info_explain(VFIODevice *vbasedev, int index, Error **errp)
     info->argsz = VFIO_REGION_INFO_MAX_SIZE;
     info->index = index;
     ret = vbasedev->io_ops->get_region_info(vbasedev, info, &fd);
+    if (ret) {
+        return false; /* and what a failed call left in fd is not ours */
+    }
     if (fd != -1) {
         close(fd);
-    }
-    if (ret) {
-        return false;
     }
     if (info->argsz > VFIO_REGION_INFO_MAX_SIZE) {
         error_setg(errp, "region %d: its description takes %u bytes, at most "
@@ -33,6 +34,16 @@ static bool region_info_explain(VFIODevice *vbasedev, int index, Error **errp)
         return true;
     }
     return !vfio_region_info_check(info, info->argsz, errp);
+}
+
+bool vfio_region_check_bar(const VFIORegion *region, Error **errp)
+{
+    if (region->size && !is_power_of_2(region->size)) {
+        error_setg(errp, "region %u has size 0x%zx: the size of a BAR must be "
+                   "a power of two", region->nr, region->size);
+        return false;
+    }
+    return true;
 }
 
 void vfio_region_info_error(VFIODevice *vbasedev, int index, int ret,

@@ -75,7 +75,7 @@ static const Case cases[] = {
     { "geometry-offset-unaligned", "--fault geometry-offset=0x1129", NULL,
       NULL, NULL, { "region 10", "offset 0x1129", "multiple of 4" } },
     { "no-dvsec", "--fault no-dvsec", NULL, NULL, NULL,
-      { "no CXL Device DVSEC", "0x1e98", "cxl=off" } },
+      { "not exactly 1 CXL Device DVSEC", "0x1e98", "cxl=off" } },
     { "wanted-but-no-flag", "--fault no-cxl-flag", NULL, NULL,
       "\"cxl\":\"on\"", { "cxl=on", "lack 0x200", "cxl=auto" } },
 
@@ -108,6 +108,8 @@ static const Case cases[] = {
       { "region 4", "areas", "ends after" } },
     { "caps-sparse-outside", "--fault sparse-outside=4", NULL, NULL, NULL,
       { "region 4", "area", "leaves the region" } },
+    { "bar-size", "--fault odd-bar=0", NULL, NULL, NULL,
+      { "region 0", "size 0x", "power of two" } },
     { "caps-never-enough", "--fault argsz-grow=9", NULL, NULL, NULL,
       { "region 9", "bytes", "65536" } },
 
@@ -125,7 +127,12 @@ static const Case cases[] = {
       "-device cxl-rp,id=lost,bus=pcie.0,chassis=9,port=1",
       "\"bus\":\"lost\"", { "port 'lost'", "bus 'pcie.0'", "pxb-cxl" } },
     { "multifunction", NULL, NULL, NULL, "\"multifunction\":true",
-      { "'rp0'", "(1 seen)", "1 is allowed" } },
+      { "function 00.0", "multifunction=on", "cxl-rp" } },
+    { "not-function-0", NULL, NULL, NULL, "\"addr\":\"0.1\"",
+      { "function 00.1", "only function", "cxl-rp" } },
+    { "ports-alike", NULL, NULL,
+      "-device cxl-rp,port=7,bus=cxl.1,id=rp1,chassis=0,slot=3", NULL,
+      { "'rp0' and 'rp1'", "port number 7", "port=N" } },
 };
 
 typedef struct {
@@ -200,18 +207,49 @@ static void test_case(const void *data)
     vfio_cxl_server_stop(s);
 }
 
+/* Four decoders of a bridge are enough for four devices */
+static void test_no_decoder_left(void)
+{
+    static const char *const expect[] = { "4 HDM decoders", "'cxl.1'",
+                                          "another pxb-cxl" };
+    VFIOCXLServer *s[5];
+    g_autoptr(GString) more = g_string_new(NULL);
+    g_autofree char *args = NULL;
+    Run run;
+    int i;
+
+    for (i = 0; i < 5; i++) {
+        s[i] = vfio_cxl_server_start(NULL);
+    }
+    for (i = 0; i < 4; i++) {
+        g_string_append_printf(more, " -device cxl-rp,port=%d,bus=cxl.1,"
+            "id=more%d,chassis=0,slot=%d -device '{\"driver\":"
+            "\"vfio-user-pci\",\"bus\":\"more%d\",\"socket\":{\"type\":"
+            "\"unix\",\"path\":\"%s\"}}'", 20 + i, i, 20 + i, i,
+            s[i + 1]->socket);
+    }
+    args = vfio_cxl_args(s[0], NULL, more->str, NULL);
+    run_qemu(args, &run);
+    check_failure(&run, s[0]->socket, expect);
+    g_assert_cmpuint(count_lines(run.err), ==, 1);
+    g_free(run.err);
+    for (i = 0; i < 5; i++) {
+        vfio_cxl_server_stop(s[i]);
+    }
+}
+
 /*
  * The server goes away while QEMU starts, at each request in turn, until it
  * outlives the start.
  */
-static void test_server_dies(void)
+static unsigned int server_fails_at_each(const char *fault)
 {
     static const char *const nothing[] = { NULL, NULL, NULL };
     unsigned int n;
 
     for (n = 1; n < 200; n++) {
-        g_autofree char *fault = g_strdup_printf("--fault close-at=%u", n);
-        VFIOCXLServer *s = vfio_cxl_server_start(fault);
+        g_autofree char *option = g_strdup_printf("--fault %s=%u", fault, n);
+        VFIOCXLServer *s = vfio_cxl_server_start(option);
         g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
         Run run;
 
@@ -229,14 +267,29 @@ static void test_server_dies(void)
         vfio_cxl_server_stop(s);
     }
     g_test_message("%u requests until the start was over", n);
+    return n;
+}
+
+static void test_server_dies(void)
+{
+    unsigned int n = server_fails_at_each("close-at");
+
     g_assert_cmpuint(n, >, 20);
     g_assert_cmpuint(n, <, 200);
 }
 
-static void test_server_silent(void)
+static void test_server_dies_in_reply(void)
+{
+    unsigned int n = server_fails_at_each("close-in-reply");
+
+    g_assert_cmpuint(n, >, 20);
+    g_assert_cmpuint(n, <, 200);
+}
+
+static void test_server_silent(const void *fault)
 {
     static const char *const expect[] = { "timed out", NULL, NULL };
-    VFIOCXLServer *s = vfio_cxl_server_start("--fault silent-at=1");
+    VFIOCXLServer *s = vfio_cxl_server_start(fault);
     g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
     Run run;
 
@@ -258,6 +311,12 @@ int main(int argc, char **argv)
         qtest_add_data_func(path, &cases[i], test_case);
     }
     qtest_add_func("/vfio/cxl/error/server-dies", test_server_dies);
-    qtest_add_func("/vfio/cxl/error/server-silent", test_server_silent);
+    qtest_add_func("/vfio/cxl/error/server-dies-in-reply",
+                   test_server_dies_in_reply);
+    qtest_add_data_func("/vfio/cxl/error/server-silent",
+                        "--fault silent-at=1", test_server_silent);
+    qtest_add_data_func("/vfio/cxl/error/server-stalls",
+                        "--fault stall-in-reply=1", test_server_silent);
+    qtest_add_func("/vfio/cxl/error/no-decoder-left", test_no_decoder_left);
     return g_test_run();
 }

@@ -100,8 +100,10 @@ static void test_locked(void)
             qtest_writel(m->qts, blocks[i] + reg, 0xffffffff);
         }
         qtest_writel(m->qts, blocks[i] + HDM_CAP, 0);
-        qtest_writeq(m->qts, m->hdm_block + HDM_BASE_LO, 0x20000000);
-        qtest_writeb(m->qts, m->hdm_block + HDM_CTRL + 1, 0);
+        qtest_writeq(m->qts, blocks[i] + HDM_BASE_LO, 0x20000000);
+    }
+    for (i = 0; i < 4; i++) {
+        qtest_writeb(m->qts, m->hdm_block + HDM_CTRL + i, 0);
     }
     check_path(m, VIRT_WINDOW, 256 * MiB);
     check_memory(m, s, VIRT_WINDOW, 256 * MiB);
@@ -212,6 +214,9 @@ static void test_system_reset(void)
 
     for (i = 0; i < 3; i++) {
         check_memory(m, s, VIRT_WINDOW, 256 * MiB);
+        /* What a guest may change, a reset must undo */
+        qtest_writel(m->qts, m->hdm_block + HDM_GLOBAL, 0);
+        g_assert_cmphex(qtest_readl(m->qts, m->hdm_block + HDM_GLOBAL), ==, 0);
         qtest_system_reset(m->qts);
         vfio_cxl_machine_enumerate(m, VIRT_MMIO64 + i * GiB);
         check_path(m, VIRT_WINDOW, 256 * MiB);
@@ -246,6 +251,20 @@ static void test_off(void)
     check_no_host_base(m);
     vfio_cxl_machine_stop(m);
     check_plain(s, "\"cxl\":\"off\"");
+    vfio_cxl_server_stop(s);
+}
+
+/* The CXL flag on something that is no Type-2 device: plain, and no secrets */
+static void test_not_type2(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start("--fault no-cache");
+    g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+
+    g_assert_cmphex(vfio_cxl_find_dvsec(m, DVSEC_DEVICE), !=, 0);
+    check_no_host_base(m);
+    vfio_cxl_machine_stop(m);
+    check_plain(s, NULL);
     vfio_cxl_server_stop(s);
 }
 
@@ -290,37 +309,113 @@ static void test_two_devices(void)
                     ==, 9);
     check_memory(m, s, VIRT_WINDOW, 256 * MiB);
     check_memory(m, s2, VIRT_WINDOW + 256 * MiB, 512 * MiB);
+    qtest_system_reset(m->qts);
+    check_decoder(m->qts, BRIDGE_HDM, VIRT_WINDOW, 256 * MiB);
+    check_decoder(m->qts, BRIDGE_HDM + HDM_NEXT, VIRT_WINDOW + 256 * MiB,
+                  512 * MiB);
+    check_memory(m, s2, VIRT_WINDOW + 256 * MiB, 512 * MiB);
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s2);
     vfio_cxl_server_stop(s);
 }
 
-/* A failed device_add costs nothing: the next one gets the place */
-static void test_hotplug(void)
+static const char add_device[] =
+    "{'execute': 'device_add', 'arguments': {'driver': 'vfio-user-pci',"
+    "'id': 'hdm0', 'bus': 'rp0', 'socket': {'type': 'unix', 'path': %s}}}";
+
+static void check_nothing_placed(VFIOCXLMachine *m)
 {
-    VFIOCXLServer *bad = vfio_cxl_server_start("--fault not-committed");
+    g_assert_cmphex(qtest_readl(m->qts, BRIDGE_HDM + HDM_CTRL), ==, 0);
+    g_assert_cmphex(qtest_readl(m->qts, BRIDGE_HDM + HDM_BASE_HI), ==, 0);
+    qtest_writeq(m->qts, VIRT_WINDOW, 0x1122334455667788);
+    g_assert_cmphex(qtest_readq(m->qts, VIRT_WINDOW), ==, 0);
+}
+
+/* A failed device_add costs nothing: the next one gets the same place */
+static void test_hotplug_fails(void)
+{
+    static const char *const faults[] = {
+        "not-committed", "hdm-no-fd", "hdm-short-fd", "geometry-bar=6",
+        "cap-loop=4", "close-at=20", "odd-bar=0",
+    };
     VFIOCXLServer *good = vfio_cxl_server_start(NULL);
     g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
-    const char *add = "{'execute': 'device_add', 'arguments': {"
-                      "'driver': 'vfio-user-pci', 'id': 'hdm0', 'bus': 'rp0',"
-                      "'socket': {'type': 'unix', 'path': %s}}}";
-    QDict *reply;
     int i;
 
-    for (i = 0; i < 3; i++) {
-        reply = qtest_qmp(m->qts, add, bad->socket);
+    for (i = 0; i < ARRAY_SIZE(faults); i++) {
+        g_autofree char *fault = g_strdup_printf("--fault %s", faults[i]);
+        VFIOCXLServer *bad = vfio_cxl_server_start(fault);
+        QDict *reply = qtest_qmp(m->qts, add_device, bad->socket);
+
         g_assert_true(qdict_haskey(reply, "error"));
         qobject_unref(reply);
+        check_nothing_placed(m);
+        vfio_cxl_server_stop(bad);
     }
-    qtest_qmp_assert_success(m->qts, add, good->socket);
-    vfio_cxl_power_slot(m);
+    qtest_qmp_assert_success(m->qts, add_device, good->socket);
+    vfio_cxl_power_slot(m, true);
     vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
     check_path(m, VIRT_WINDOW, 256 * MiB);
     check_memory(m, good, VIRT_WINDOW, 256 * MiB);
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(good);
-    vfio_cxl_server_stop(bad);
+}
+
+static void test_hotplug(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+    int i;
+
+    for (i = 0; i < 5; i++) {
+        qtest_qmp_assert_success(m->qts, add_device, s->socket);
+        vfio_cxl_power_slot(m, true);
+        vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
+        check_path(m, VIRT_WINDOW, 256 * MiB);
+        check_memory(m, s, VIRT_WINDOW, 256 * MiB);
+        if (i == 2) {
+            qtest_system_reset(m->qts);
+            vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
+            check_path(m, VIRT_WINDOW, 256 * MiB);
+        }
+
+        qtest_qmp_assert_success(m->qts, "{'execute': 'device_del',"
+                                 "'arguments': {'id': 'hdm0'}}");
+        vfio_cxl_power_slot(m, false);
+        qtest_qmp_eventwait(m->qts, "DEVICE_DELETED");
+        check_nothing_placed(m);
+    }
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
+}
+
+/*
+ * A guest that runs may have committed bridge decoders itself, for emulated
+ * memory.  What it decodes there is not free.
+ */
+static void test_hotplug_beside_guest(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(
+        NULL, NULL, "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+        "-object memory-backend-ram,id=t3mem,size=256M "
+        "-device cxl-type3,bus=rp1,volatile-memdev=t3mem,id=t3", NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+
+    qtest_writel(m->qts, BRIDGE_HDM + HDM_BASE_HI, VIRT_WINDOW >> 32);
+    qtest_writel(m->qts, BRIDGE_HDM + HDM_SIZE_LO, 256 * MiB);
+    qtest_writel(m->qts, BRIDGE_HDM + HDM_TARGET_LO, 9);
+    qtest_writel(m->qts, BRIDGE_HDM + HDM_CTRL, 0x200);
+
+    qtest_qmp_assert_success(m->qts, add_device, s->socket);
+    g_assert_cmphex(qtest_readl(m->qts, BRIDGE_HDM + HDM_CTRL), ==, 0x600);
+    check_decoder(m->qts, BRIDGE_HDM + HDM_NEXT, VIRT_WINDOW + 256 * MiB,
+                  256 * MiB);
+    check_memory(m, s, VIRT_WINDOW + 256 * MiB, 256 * MiB);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
 }
 
 static void test_migration_blocked(void)
@@ -357,9 +452,13 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/system-reset", test_system_reset);
     qtest_add_func("/vfio/cxl/off", test_off);
     qtest_add_func("/vfio/cxl/no-flag", test_no_flag);
+    qtest_add_func("/vfio/cxl/not-type2", test_not_type2);
     qtest_add_func("/vfio/cxl/two-windows", test_two_windows);
     qtest_add_func("/vfio/cxl/two-devices", test_two_devices);
-    qtest_add_func("/vfio/cxl/hotplug", test_hotplug);
+    qtest_add_func("/vfio/cxl/hotplug/fails", test_hotplug_fails);
+    qtest_add_func("/vfio/cxl/hotplug/rounds", test_hotplug);
+    qtest_add_func("/vfio/cxl/hotplug/beside-guest",
+                   test_hotplug_beside_guest);
     qtest_add_func("/vfio/cxl/migration-blocked", test_migration_blocked);
     return g_test_run();
 }

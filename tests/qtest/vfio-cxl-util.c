@@ -121,7 +121,7 @@ static uint64_t ecam(int bus)
     return VIRT_ECAM + ((uint64_t)bus << 20);
 }
 
-void vfio_cxl_power_slot(VFIOCXLMachine *m)
+void vfio_cxl_power_slot(VFIOCXLMachine *m, bool on)
 {
     uint64_t rp = ecam(BUS_BRIDGE);
     unsigned int pos = qtest_readb(m->qts, rp + PCI_CAPABILITY_LIST);
@@ -131,7 +131,8 @@ void vfio_cxl_power_slot(VFIOCXLMachine *m)
         g_assert_cmpuint(pos, !=, 0);
     }
     qtest_writew(m->qts, rp + pos + PCI_EXP_SLTCTL,
-                 PCI_EXP_SLTCTL_PWR_IND_ON | PCI_EXP_SLTCTL_PWR_ON);
+                 on ? PCI_EXP_SLTCTL_PWR_IND_ON | PCI_EXP_SLTCTL_PWR_ON :
+                      PCI_EXP_SLTCTL_PWR_IND_OFF | PCI_EXP_SLTCTL_PWR_OFF);
 }
 
 unsigned int vfio_cxl_find_dvsec(VFIOCXLMachine *m, uint16_t id)

@@ -85,9 +85,9 @@ void vfio_cxl_machine_stop(VFIOCXLMachine *m);
 void vfio_cxl_machine_enumerate(VFIOCXLMachine *m, uint64_t bar_base);
 
 /**
- * vfio_cxl_power_slot: do what a guest does when a device was hot-plugged
+ * vfio_cxl_power_slot: what a guest does when a device comes, or has to go
  */
-void vfio_cxl_power_slot(VFIOCXLMachine *m);
+void vfio_cxl_power_slot(VFIOCXLMachine *m, bool on);
 
 /**
  * vfio_cxl_find_dvsec: offset of a CXL DVSEC in the device's config space

@@ -216,7 +216,14 @@ static void test_dvsec(void)
     put_dvsec(config, 0x300, 0x1e98, 0, 0x30, 0);
     g_assert_cmphex(vfio_cxl_find_dvsec(config, 4096), ==, 0);
 
+    /* A second one could show what the first one hides */
+    put_dvsec(config, 0x300, 0x1e98, 0, 0x3c, 0x400);
+    put_dvsec(config, 0x400, 0x1e98, 0, 0x3c, 0);
+    g_assert_cmphex(vfio_cxl_find_dvsec(config, 4096), ==, 0);
+
     /* Chains that loop, or go where no capability can be */
+    put_dvsec(config, 0x300, 0x1e98, 0, 0x3c, 0x100);
+    g_assert_cmphex(vfio_cxl_find_dvsec(config, 4096), ==, 0x300);
     put_dvsec(config, 0x300, 0x1e98, 3, 0x28, 0x100);
     g_assert_cmphex(vfio_cxl_find_dvsec(config, 4096), ==, 0);
     put_dvsec(config, 0x300, 0x1e98, 3, 0x28, 0xffc);
