@@ -35,6 +35,7 @@
 #define DVSEC0_STATUS2 0x12
 #define DVSEC0_CAP2 0x16
 #define DVSEC0_RANGE1 0x18
+#define DVSEC0_RANGE2 0x28
 
 #define CTRL2_FLUSH (1 << 1)
 #define CTRL2_RESET (1 << 2)
@@ -132,6 +133,15 @@ static void dvsec_header(CxlRegs *c, uint16_t off, uint8_t id, uint8_t rev,
     cxl_regs_set(c, off + PCI_DVSEC_HEADER2, 2, id);
 }
 
+static void dvsec0_range(CxlRegs *c, uint16_t at, uint64_t base, uint64_t size)
+{
+    cxl_regs_set(c, at, 4, size >> 32);
+    /* valid and active */
+    cxl_regs_set(c, at + 4, 4, (uint32_t)size | 3);
+    cxl_regs_set(c, at + 8, 4, base >> 32);
+    cxl_regs_set(c, at + 12, 4, (uint32_t)base);
+}
+
 static void cfg_dvsec0(CxlModel *m)
 {
     uint64_t base = m->config.host_base;
@@ -156,11 +166,10 @@ static void cfg_dvsec0(CxlModel *m)
     cxl_regs_w1c(c, d + DVSEC0_STATUS2, 2, 0x000f);
     /* 1 MiB of cache */
     cxl_regs_set(c, d + DVSEC0_CAP2, 2, 0x0102);
-    cxl_regs_set(c, d + DVSEC0_RANGE1, 4, size >> 32);
-    /* valid and active */
-    cxl_regs_set(c, d + DVSEC0_RANGE1 + 4, 4, (uint32_t)size | 3);
-    cxl_regs_set(c, d + DVSEC0_RANGE1 + 8, 4, base >> 32);
-    cxl_regs_set(c, d + DVSEC0_RANGE1 + 12, 4, (uint32_t)base);
+    dvsec0_range(c, d + DVSEC0_RANGE1, base, size);
+    if (m->config.second_range) {
+        dvsec0_range(c, d + DVSEC0_RANGE2, base, size);
+    }
 }
 
 static void cfg_ext_caps(CxlModel *m)

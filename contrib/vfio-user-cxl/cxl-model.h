@@ -69,6 +69,7 @@ typedef struct CxlModelConfig {
     bool decoder_eio;               /* decoder region reads fail */
     bool no_dvsec;                  /* DVSECs 0, 7 and 8 missing */
     bool no_cache;                  /* DVSEC 0: no CXL.cache */
+    bool second_range;              /* DVSEC 0: Range 2 as Range 1 */
     bool reset_fails;
 } CxlModelConfig;
 

@@ -78,6 +78,8 @@ static const FaultDesc descs[] = {
     FLAG("no-dvsec", no_dvsec, "config space lacks DVSECs 0, 7 and 8"),
     FLAG("no-cache", no_cache,
          "CXL Device DVSEC claims no CXL.cache: no Type-2 device"),
+    FLAG("second-range", second_range,
+         "CXL Device DVSEC shows the host base in Range 2 too (no error)"),
     NUMBER("odd-bar", odd_bar, 5, "size of BAR N is no power of two"),
     NUMBER("close-at", close_at, UINT32_MAX,
            "close the connection instead of answering request N (from 1)"),

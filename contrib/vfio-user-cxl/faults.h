@@ -40,6 +40,7 @@ typedef struct CxlFaults {
     bool no_cxl_flag;
     bool no_dvsec;
     bool no_cache;
+    bool second_range;
     uint64_t odd_bar;
     uint64_t close_at;
     uint64_t silent_at;

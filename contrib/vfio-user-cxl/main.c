@@ -128,6 +128,7 @@ static bool make_config(CxlModelConfig *config, const CxlFaults *faults,
     config->decoder_eio = faults->decoder_eio;
     config->no_dvsec = faults->no_dvsec;
     config->no_cache = faults->no_cache;
+    config->second_range = faults->second_range;
     config->reset_fails = faults->reset_fails;
     return cxl_model_check(config, errp);
 }

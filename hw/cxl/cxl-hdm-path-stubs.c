@@ -34,11 +34,6 @@ void cxl_hdm_path_unmap(CXLHDMPath *path)
     g_assert_not_reached();
 }
 
-bool cxl_hdm_host_needs_decoders(const CXLHost *host)
-{
-    return false;
-}
-
 void cxl_hdm_host_reset(CXLHost *host)
 {
 }

@@ -16,15 +16,10 @@
 #include "hw/pci/pcie_port.h"
 #include "hw/pci-bridge/pci_expander_bridge.h"
 #include "hw/qdev-core.h"
+#include "cxl-hdm-bridge.h"
 #include "trace.h"
 
 #define TYPE_CXL_ROOT_PORT "cxl-rp"
-
-/* 32-bit registers from one decoder's base to the next one's */
-#define HDM_DECODER_STRIDE \
-    (R_CXL_HDM_DECODER1_BASE_LO - R_CXL_HDM_DECODER0_BASE_LO)
-
-#define HDM_CAPABILITY_ID 5
 
 struct CXLHDMPath {
     PCIDevice *endpoint;
@@ -34,9 +29,8 @@ struct CXLHDMPath {
     CXLHDMRange range;
     uint8_t port;               /* of the root port: the decoder's target */
     int decoder;                /* index in the bridge, -1: not committed */
+    CXLHDMUnlocked unlocked;
     MemoryRegion *mr;
-    /* The bridge's write mask for that decoder while it was not locked */
-    uint32_t unlocked_mask[HDM_DECODER_STRIDE];
     QLIST_ENTRY(CXLHDMPath) next;
 };
 
@@ -176,54 +170,6 @@ static bool window_targets(const CXLFixedWindow *fw, const PXBCXLDev *pxb)
     return false;
 }
 
-static uint64_t reg_pair(const uint32_t *lo)
-{
-    return (ldl_le_p(lo) & 0xf0000000) | (uint64_t)ldl_le_p(lo + 1) << 32;
-}
-
-/* The range of a committed decoder of the bridge, whoever committed it */
-static bool host_decoder_range(const CXLHost *host, int decoder,
-                               CXLHDMRange *range)
-{
-    const uint32_t *regs = host->cxl_cstate.crb.cache_mem_registers +
-                           decoder * HDM_DECODER_STRIDE;
-
-    if (!FIELD_EX32(ldl_le_p(regs + R_CXL_HDM_DECODER0_CTRL),
-                    CXL_HDM_DECODER0_CTRL, COMMITTED)) {
-        return false;
-    }
-    range->base = reg_pair(regs + R_CXL_HDM_DECODER0_BASE_LO);
-    range->size = reg_pair(regs + R_CXL_HDM_DECODER0_SIZE_LO);
-    return true;
-}
-
-/*
- * Decoders decode ascending addresses.  Those of a running guest stay where
- * they are, so a free one has room between its committed neighbours only.
- */
-static bool host_decoder_room(const CXLHost *host, int decoder,
-                              uint64_t *from, uint64_t *to)
-{
-    CXLHDMRange range;
-    int i;
-
-    *from = 0;
-    *to = UINT64_MAX;
-    for (i = 0; i < CXL_HDM_DECODER_COUNT; i++) {
-        if (!host_decoder_range(host, i, &range)) {
-            continue;
-        }
-        if (i == decoder) {
-            return false;
-        } else if (i < decoder) {
-            *from = MAX(*from, range.base + range.size);
-        } else {
-            *to = MIN(*to, range.base);
-        }
-    }
-    return true;
-}
-
 /* Does the window have a range?  If not, @base still tells where one began */
 static bool window_find_range(const CXLFixedWindow *fw, const CXLHost *host,
                               uint64_t size, uint64_t from, uint64_t to,
@@ -259,7 +205,7 @@ static bool path_fit_window(CXLHDMPath *path, const CXLFixedWindow *fw,
     }
     *base = fw->base;
     for (i = 0; i < CXL_HDM_DECODER_COUNT; i++) {
-        if (host_decoder_room(path->host, i, &from, &to) &&
+        if (cxl_hdm_bridge_room(path->host, i, &from, &to) &&
             window_find_range(fw, path->host, path->range.size, from, to,
                               base)) {
             *decoder = i;
@@ -269,14 +215,18 @@ static bool path_fit_window(CXLHDMPath *path, const CXLFixedWindow *fw,
     return false;
 }
 
-static bool path_place(CXLHDMPath *path, Error **errp)
+/* What the search for a place saw */
+typedef struct PathSearch {
+    unsigned int windows;       /* that there are */
+    unsigned int fit;           /* that have a range */
+    CXLFixedWindow *shared;     /* has the bridge among several targets */
+    CXLFixedWindow *small;      /* has no range ... */
+    uint64_t needed;            /* ... but would with this size */
+} PathSearch;
+
+static void path_search(CXLHDMPath *path, PathSearch *found)
 {
     g_autoptr(GSList) windows = cxl_fmws_get_all_sorted();
-    g_autofree char *size_str = size_to_str(path->range.size);
-    const char *bridge = path_dev_name(path->pxb);
-    CXLFixedWindow *shared = NULL, *small = NULL;
-    unsigned int n_windows = 0, n_fit = 0;
-    uint64_t needed = 0;
     GSList *iter;
 
     for (iter = windows; iter; iter = iter->next) {
@@ -284,53 +234,60 @@ static bool path_place(CXLHDMPath *path, Error **errp)
         uint64_t base;
         int decoder;
 
-        n_windows++;
+        found->windows++;
         if (!window_targets(fw, path->pxb)) {
             continue;
         }
         if (fw->num_targets > 1) {
-            shared = shared ? shared : fw;
-            continue;
-        }
-        if (!path_fit_window(path, fw, &base, &decoder)) {
-            if (!small) {
-                small = fw;
-                needed = base - fw->base + path->range.size;
+            found->shared = found->shared ? found->shared : fw;
+        } else if (path_fit_window(path, fw, &base, &decoder)) {
+            if (!found->fit++) {
+                path->fw = fw;
+                path->range.base = base;
+                path->decoder = decoder;
             }
-            continue;
-        }
-        if (!n_fit++) {
-            path->fw = fw;
-            path->range.base = base;
-            path->decoder = decoder;
+        } else if (!found->small) {
+            found->small = fw;
+            found->needed = base - fw->base + path->range.size;
         }
     }
+}
 
-    if (path->fw) {
+static bool path_place(CXLHDMPath *path, Error **errp)
+{
+    g_autofree char *size = size_to_str(path->range.size);
+    const char *bridge = path_dev_name(path->pxb);
+    PathSearch found = { 0 };
+
+    path_search(path, &found);
+    if (found.fit) {
         trace_cxl_hdm_path_place(path_dev_name(path->endpoint), bridge,
-                                 path->fw->index, n_fit, path->range.base,
-                                 path->range.size);
+                                 path->fw->index, found.fit,
+                                 path->range.base, path->range.size);
         return true;
     }
-    if (small) {
-        g_autofree char *have = size_to_str(small->size);
+
+    if (found.small) {
+        g_autofree char *have = size_to_str(found.small->size);
 
         error_setg(errp, "CXL fixed memory window %d (size %s) has no free "
                    "range for %s of HDM: set cxl-fmw.%d.size=%" PRIu64 "M or "
-                   "more", small->index, have, size_str, small->index,
-                   needed / MiB);
-    } else if (shared) {
+                   "more", found.small->index, have, size,
+                   found.small->index, found.needed / MiB);
+    } else if (found.shared) {
         error_setg(errp, "CXL fixed memory window %d has %d targets, but the "
                    "HDM of a passed-through device needs a window with 1: "
                    "add cxl-fmw.%u.targets.0=%s,cxl-fmw.%u.size=%" PRIu64
-                   "M to -machine", shared->index, shared->num_targets,
-                   n_windows, bridge, n_windows, path->range.size / MiB);
+                   "M to -machine", found.shared->index,
+                   found.shared->num_targets, found.windows, bridge,
+                   found.windows, path->range.size / MiB);
     } else {
         error_setg(errp, "none of %u CXL fixed memory windows has host bridge "
                    "'%s' as its target, so there is no place for %s of HDM: "
                    "add cxl-fmw.%u.targets.0=%s,cxl-fmw.%u.size=%" PRIu64
-                   "M to -machine", n_windows, bridge, size_str, n_windows,
-                   bridge, n_windows, path->range.size / MiB);
+                   "M to -machine", found.windows, bridge, size,
+                   found.windows, bridge, found.windows,
+                   path->range.size / MiB);
     }
     return false;
 }
@@ -353,72 +310,13 @@ static void path_insert_sorted(CXLHDMPath *path)
     }
 }
 
-static void path_set_reg(CXLHDMPath *path, unsigned int reg, uint32_t value)
-{
-    stl_le_p(path->host->cxl_cstate.crb.cache_mem_registers + reg, value);
-}
-
-/* CXL r3.1 sections 8.2.4.20.3 to 8.2.4.20.13, as firmware would write them */
 static void path_commit(CXLHDMPath *path, int decoder)
 {
-    ComponentRegisters *crb = &path->host->cxl_cstate.crb;
-    unsigned int skip = decoder * HDM_DECODER_STRIDE;
-    uint32_t *mask = crb->cache_mem_regs_write_mask +
-                     R_CXL_HDM_DECODER0_BASE_LO + skip;
-    uint32_t ctrl = 0;
-
-    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, LOCK_ON_COMMIT, 1);
-    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, COMMIT, 1);
-    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, COMMITTED, 1);
-
-    path_set_reg(path, R_CXL_HDM_DECODER0_BASE_LO + skip, path->range.base);
-    path_set_reg(path, R_CXL_HDM_DECODER0_BASE_HI + skip,
-                 path->range.base >> 32);
-    path_set_reg(path, R_CXL_HDM_DECODER0_SIZE_LO + skip, path->range.size);
-    path_set_reg(path, R_CXL_HDM_DECODER0_SIZE_HI + skip,
-                 path->range.size >> 32);
-    path_set_reg(path, R_CXL_HDM_DECODER0_TARGET_LIST_LO + skip, path->port);
-    path_set_reg(path, R_CXL_HDM_DECODER0_TARGET_LIST_HI + skip, 0);
-    path_set_reg(path, R_CXL_HDM_DECODER0_CTRL + skip, ctrl);
-
-    /* The lock: the bridge's write handler knows none, but obeys its mask */
-    memcpy(path->unlocked_mask, mask, sizeof(path->unlocked_mask));
-    memset(mask, 0, sizeof(path->unlocked_mask));
-
+    cxl_hdm_bridge_commit(path->host, decoder, &path->range, path->port,
+                          &path->unlocked);
     path->decoder = decoder;
     trace_cxl_hdm_path_commit(path_dev_name(path->pxb), decoder, path->port,
                               path->range.base, path->range.size);
-}
-
-static void path_uncommit(CXLHDMPath *path)
-{
-    ComponentRegisters *crb = &path->host->cxl_cstate.crb;
-    unsigned int first;
-
-    if (path->decoder < 0) {
-        return;
-    }
-    first = R_CXL_HDM_DECODER0_BASE_LO + path->decoder * HDM_DECODER_STRIDE;
-    memset(crb->cache_mem_registers + first, 0, sizeof(path->unlocked_mask));
-    memcpy(crb->cache_mem_regs_write_mask + first, path->unlocked_mask,
-           sizeof(path->unlocked_mask));
-    path->decoder = -1;
-}
-
-static void host_show_decoders(CXLHost *host)
-{
-    uint32_t *regs = host->cxl_cstate.crb.cache_mem_registers;
-
-    host->passthrough = false;
-    ARRAY_FIELD_DP32(regs, CXL_HDM_CAPABILITY_HEADER, ID, HDM_CAPABILITY_ID);
-    ARRAY_FIELD_DP32(regs, CXL_HDM_DECODER_CAPABILITY, TARGET_COUNT, 8);
-    ARRAY_FIELD_DP32(regs, CXL_HDM_DECODER_GLOBAL_CONTROL,
-                     HDM_DECODER_ENABLE, 1);
-}
-
-bool cxl_hdm_host_needs_decoders(const CXLHost *host)
-{
-    return !QLIST_EMPTY(&host->hdm_paths);
 }
 
 void cxl_hdm_host_reset(CXLHost *host)
@@ -426,10 +324,14 @@ void cxl_hdm_host_reset(CXLHost *host)
     CXLHDMPath *path;
     int decoder = 0;
 
-    if (!cxl_hdm_host_needs_decoders(host)) {
+    if (QLIST_EMPTY(&host->hdm_paths)) {
         return;
     }
-    host_show_decoders(host);
+    /*
+     * A bridge with one root port may do without decoders, but then no guest
+     * can follow a committed endpoint decoder up to the window.
+     */
+    cxl_hdm_bridge_enable(host);
     QLIST_FOREACH(path, &host->hdm_paths, next) {
         path_commit(path, decoder++);
     }
@@ -443,7 +345,7 @@ static bool path_check_decoders(CXLHDMPath *path, Error **errp)
 
     if (DEVICE(path->endpoint)->hotplugged) {
         while (n < CXL_HDM_DECODER_COUNT &&
-               host_decoder_range(path->host, n, &range)) {
+               cxl_hdm_bridge_range(path->host, n, &range)) {
             n++;
         }
     } else {
@@ -480,7 +382,7 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp)
     path_insert_sorted(path);
     if (DEVICE(endpoint)->hotplugged) {
         /* No reset of the bridge comes before the guest sees the device */
-        host_show_decoders(path->host);
+        cxl_hdm_bridge_enable(path->host);
         path_commit(path, path->decoder);
     }
     return g_steal_pointer(&path);
@@ -490,7 +392,10 @@ void cxl_hdm_path_free(CXLHDMPath *path)
 {
     if (path) {
         assert(!path->mr);
-        path_uncommit(path);
+        if (path->decoder >= 0) {
+            cxl_hdm_bridge_uncommit(path->host, path->decoder,
+                                    &path->unlocked);
+        }
         QLIST_REMOVE(path, next);
         g_free(path);
     }

@@ -175,7 +175,8 @@ static void check_no_host_base(VFIOCXLMachine *m)
 
 static void test_dvsec(void)
 {
-    VFIOCXLServer *s = vfio_cxl_server_start("--hdm-size 5G --identity accel");
+    VFIOCXLServer *s = vfio_cxl_server_start("--hdm-size 5G --identity accel "
+                                             "--fault second-range");
     g_autofree char *args = vfio_cxl_args(
         s, "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=8G", NULL, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
@@ -242,7 +243,7 @@ static void check_plain(VFIOCXLServer *s, const char *options)
 
 static void test_off(void)
 {
-    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    VFIOCXLServer *s = vfio_cxl_server_start("--fault second-range");
     g_autofree char *args = vfio_cxl_args(s, NULL, NULL, "\"cxl\":\"off\"");
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
 

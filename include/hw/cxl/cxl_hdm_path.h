@@ -77,15 +77,6 @@ void cxl_hdm_path_map(CXLHDMPath *path, MemoryRegion *mr);
 void cxl_hdm_path_unmap(CXLHDMPath *path);
 
 /**
- * cxl_hdm_host_needs_decoders: whether a bridge must show HDM decoders
- * @host: the host bridge
- *
- * A bridge with one root port may do without, but then no guest can follow
- * a committed endpoint decoder up to the window.
- */
-bool cxl_hdm_host_needs_decoders(const CXLHost *host);
-
-/**
  * cxl_hdm_host_reset: commit and lock the decoders of all paths again
  * @host: a host bridge whose registers have just got their reset values
  */
