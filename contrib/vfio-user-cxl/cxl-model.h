@@ -37,7 +37,7 @@ typedef struct CxlIdentity {
     uint8_t revision;
     uint64_t hdm_capacity;          /* size its driver expects, 0: any */
     struct {
-        uint64_t size;              /* 0: not implemented */
+        uint64_t size;              /* bytes, 0: no such BAR */
         uint32_t type;              /* low bits of the BAR register */
     } bar[CXL_MODEL_BARS];
     int comp_bar;
