@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include <glib/gstdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include "hw/pci/pci_regs.h"
 #include "vfio-cxl-util.h"
 
@@ -27,6 +28,12 @@ static const char *server_program(void)
     return path ? path : "./contrib/vfio-user-cxl/vfio-user-cxl";
 }
 
+/* A server that outlives a failed test keeps who reads its output waiting */
+static void end_with_test(gpointer unused)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
 VFIOCXLServer *vfio_cxl_server_start(const char *options)
 {
     VFIOCXLServer *s = g_new0(VFIOCXLServer, 1);
@@ -45,8 +52,8 @@ VFIOCXLServer *vfio_cxl_server_start(const char *options)
                           s->dir, options ? options : "");
     g_assert_true(g_shell_parse_argv(cmd, NULL, &argv, NULL));
     if (!g_spawn_async_with_pipes(NULL, argv, NULL,
-                                  G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-                                  &s->pid, NULL, &out, NULL, &err)) {
+                                  G_SPAWN_DO_NOT_REAP_CHILD, end_with_test,
+                                  NULL, &s->pid, NULL, &out, NULL, &err)) {
         g_error("cannot start %s: %s; build it or set QTEST_VFIO_USER_CXL",
                 argv[0], err->message);
     }
