@@ -229,6 +229,18 @@ void vfio_cxl_machine_enumerate(VFIOCXLMachine *m, uint64_t bar_base)
     find_hdm_block(m);
 }
 
+uint64_t vfio_cxl_enable_below(VFIOCXLMachine *m, int slot, int bus)
+{
+    uint64_t rp = ecam(BUS_BRIDGE) + (slot << 15);
+    uint64_t device = ecam(bus);
+
+    qtest_writel(m->qts, rp + PCI_PRIMARY_BUS,
+                 BUS_BRIDGE | bus << 8 | bus << 16);
+    g_assert_cmphex(qtest_readw(m->qts, device + PCI_VENDOR_ID), !=, 0xffff);
+    qtest_writew(m->qts, device + PCI_COMMAND, PCI_COMMAND_MEMORY);
+    return device;
+}
+
 VFIOCXLMachine *vfio_cxl_machine_start(const char *args)
 {
     VFIOCXLMachine *m = g_new0(VFIOCXLMachine, 1);
