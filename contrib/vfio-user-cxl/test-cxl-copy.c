@@ -5,7 +5,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "test-copy-device.h"
+#include "cxl-copy-fake.h"
 
 /* Lengths and offsets around the chunk size, RAM direct, by message, mixed */
 static void test_moves(void)

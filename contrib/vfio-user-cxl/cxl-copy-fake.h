@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef VFIO_USER_CXL_TEST_COPY_DEVICE_H
-#define VFIO_USER_CXL_TEST_COPY_DEVICE_H
+#ifndef VFIO_USER_CXL_COPY_FAKE_H
+#define VFIO_USER_CXL_COPY_FAKE_H
 
 #include "cxl-copy.h"
 
@@ -58,4 +58,4 @@ void run_to_end(Fake *f);
 /* There is nothing to do, and STATUS, ERROR and DONE are these. */
 void check_end(Fake *f, uint32_t status, uint32_t error, uint64_t done);
 
-#endif /* VFIO_USER_CXL_TEST_COPY_DEVICE_H */
+#endif /* VFIO_USER_CXL_COPY_FAKE_H */

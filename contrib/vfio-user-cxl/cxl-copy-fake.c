@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "test-copy-device.h"
+#include "cxl-copy-fake.h"
 
 static CxlCopyError fake_check(void *opaque, bool write, uint64_t addr,
                                uint64_t len, uint64_t hdm)
