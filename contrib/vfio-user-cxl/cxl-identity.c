@@ -10,6 +10,8 @@
 #include "cxl-model.h"
 
 #define BAR_32 (PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_32)
+#define BAR_64_NOPREF (PCI_BASE_ADDRESS_SPACE_MEMORY | \
+                       PCI_BASE_ADDRESS_MEM_TYPE_64)
 #define BAR_64 (PCI_BASE_ADDRESS_SPACE_MEMORY | \
                 PCI_BASE_ADDRESS_MEM_TYPE_64 | \
                 PCI_BASE_ADDRESS_MEM_PREFETCH)
@@ -39,7 +41,7 @@ static const CxlIdentity identities[] = {
         .sfc_regs = true,
     }, {
         .name = "accel",
-        .about = "generic accelerator, no driver, any memory size",
+        .about = "generic accelerator with a copy engine, any memory size",
         /* one of the IDs that docs/specs/pci-ids.rst leaves to experiments */
         .vendor = 0x1af4,
         .device = 0x10fe,
@@ -47,7 +49,8 @@ static const CxlIdentity identities[] = {
         .sub_device = 0x1100,
         .class_code = 0x120000,
         .revision = 1,
-        .bar[0] = { 64 * KiB, BAR_32 },
+        .bar[0] = { 2 * MiB, BAR_64_NOPREF },
+        .sram_offset = 1 * MiB,
         .bar[2] = { 128 * KiB, BAR_64 },
         .bar[4] = { 64 * KiB, BAR_32 },
         .comp_bar = 2,

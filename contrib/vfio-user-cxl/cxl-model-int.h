@@ -20,6 +20,9 @@
 #define CXL_HDM_LEN_MAX CXL_HDM_LEN(32)
 
 #define CXL_ACCEL_REGS 0x28
+#define CXL_ACCEL_COPY 0x40
+/* most bytes that the copy engine moves before others get their turn */
+#define CXL_ACCEL_COPY_CHUNK (256 * 1024)
 
 /*
  * A block of registers, byte by byte: which bits a write changes and which
@@ -48,6 +51,10 @@ struct CxlModel {
     uint8_t *msix;                  /* table and PBA, the whole BAR */
     uint8_t accel[CXL_ACCEL_REGS];
     uint32_t accel_rings;
+    int sram_fd;                    /* -1: none */
+    CxlCopy copy;
+    const CxlDmaOps *dma;
+    void *dma_opaque;
     unsigned sfc_polls;
     bool reset_failed;
     CxlModelIrqFn *irq;
@@ -79,11 +86,18 @@ void cxl_comp_read(CxlModel *m, uint64_t off, uint8_t *buf, uint32_t len);
 void cxl_comp_write(CxlModel *m, uint64_t off, const uint8_t *buf,
                     uint32_t len);
 
-/* The accelerator's registers; [off, off + len) is inside its BAR. */
-void cxl_accel_init(CxlModel *m);
-void cxl_accel_read(CxlModel *m, uint64_t off, uint8_t *buf, uint32_t len);
-void cxl_accel_write(CxlModel *m, uint64_t off, const uint8_t *buf,
-                     uint32_t len);
+/*
+ * The accelerator's on-board memory and registers; [off, off + len) is
+ * inside its BAR.  The first two are called once, reset each time the device
+ * is cleared.  False and @errp: no memory.
+ */
+bool cxl_accel_init(CxlModel *m, Error **errp);
+void cxl_accel_cleanup(CxlModel *m);
+void cxl_accel_reset(CxlModel *m);
+/* Return @len or a negative errno */
+int cxl_accel_read(CxlModel *m, uint64_t off, uint8_t *buf, uint32_t len);
+int cxl_accel_write(CxlModel *m, uint64_t off, const uint8_t *buf,
+                    uint32_t len);
 
 /* The same for the network adapter. */
 void cxl_sfc_init(CxlModel *m);

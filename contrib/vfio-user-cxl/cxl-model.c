@@ -61,16 +61,17 @@ CxlModel *cxl_model_new(const CxlModelConfig *config, Error **errp)
     m->config = *config;
     m->id = config->identity;
     m->bar_fd = -1;
+    m->sram_fd = -1;
     cxl_regs_init(&m->cfg, CXL_MODEL_CFG_SIZE);
     cxl_regs_init(&m->cm, CXL_CM_SIZE);
     m->msix = g_malloc0(m->id->bar[m->id->msix_bar].size);
-    if (!comp_bar_alloc(m, errp)) {
+    if (!comp_bar_alloc(m, errp) || !cxl_accel_init(m, errp)) {
         cxl_model_free(m);
         return NULL;
     }
     cxl_cfg_init(m);
     cxl_comp_init(m);
-    cxl_accel_init(m);
+    cxl_accel_reset(m);
     cxl_sfc_init(m);
     return m;
 }
@@ -86,6 +87,7 @@ void cxl_model_free(CxlModel *m)
     if (m->bar_fd >= 0) {
         close(m->bar_fd);
     }
+    cxl_accel_cleanup(m);
     cxl_regs_free(&m->cfg);
     cxl_regs_free(&m->cm);
     g_free(m->msix);
@@ -109,7 +111,7 @@ static int device_clear(CxlModel *m)
     int ret = hdm_mem_clear(m->config.mem_fd, m->config.hdm_size);
 
     cxl_comp_init(m);
-    cxl_accel_init(m);
+    cxl_accel_reset(m);
     cxl_sfc_init(m);
     memset(m->bar_mem, 0, m->id->bar[m->id->comp_bar].size);
     m->reset_failed = ret < 0;
@@ -151,6 +153,12 @@ int cxl_model_bar_fd(const CxlModel *m, int bar, CxlModelArea *areas,
     uint64_t size = cxl_model_bar_size(m, bar);
 
     *n_areas = 0;
+    if (bar == 0 && m->sram_fd >= 0) {
+        areas[(*n_areas)++] = (CxlModelArea) {
+            m->id->sram_offset, size - m->id->sram_offset
+        };
+        return m->sram_fd;
+    }
     if (bar != m->id->comp_bar) {
         return -1;
     }
@@ -186,7 +194,7 @@ int cxl_model_bar_read(CxlModel *m, int bar, uint64_t off, void *buf,
     } else if (m->id->sfc_regs) {
         cxl_sfc_read(m, off, buf, len);
     } else {
-        cxl_accel_read(m, off, buf, len);
+        return cxl_accel_read(m, off, buf, len);
     }
     return len;
 }
@@ -210,7 +218,7 @@ int cxl_model_bar_write(CxlModel *m, int bar, uint64_t off, const void *buf,
     } else if (m->id->sfc_regs) {
         cxl_sfc_write(m);
     } else {
-        cxl_accel_write(m, off, buf, len);
+        return cxl_accel_write(m, off, buf, len);
     }
     return len;
 }

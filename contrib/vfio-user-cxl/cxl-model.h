@@ -13,6 +13,8 @@
 #ifndef VFIO_USER_CXL_MODEL_H
 #define VFIO_USER_CXL_MODEL_H
 
+#include "cxl-copy.h"
+
 #define CXL_MODEL_BARS 6
 #define CXL_MODEL_CFG_SIZE 4096
 #define CXL_MODEL_MAX_AREAS 2
@@ -49,6 +51,7 @@ typedef struct CxlIdentity {
     uint32_t msix_table;
     uint32_t msix_pba;
     unsigned msix_vectors;
+    uint32_t sram_offset;           /* plain memory in BAR 0 from there */
     bool sfc_regs;                  /* BAR 0: sfc registers, not accel */
 } CxlIdentity;
 
@@ -71,6 +74,10 @@ typedef struct CxlModelConfig {
     bool no_cache;                  /* DVSEC 0: no CXL.cache */
     bool second_range;              /* DVSEC 0: Range 2 as Range 1 */
     bool reset_fails;
+    bool capacity_set;
+    uint64_t capacity;              /* in accel's register, not the size */
+    uint64_t die_in_copy;           /* dead in the middle of this one */
+    bool no_completion;             /* copies end without an interrupt */
 } CxlModelConfig;
 
 /* A directly mappable part of a BAR: bytes from the start of that BAR */
@@ -103,6 +110,27 @@ const CxlIdentity *cxl_model_identity(const CxlModel *m);
 
 /* Set the function that delivers interrupts; NULL: interrupts are dropped. */
 void cxl_model_set_irq(CxlModel *m, CxlModelIrqFn *fn, void *opaque);
+
+/*
+ * Give the copy engine its way to guest memory, NULL: none.  The engine uses
+ * it only while bus mastering is enabled.
+ */
+void cxl_model_set_dma(CxlModel *m, const CxlDmaOps *ops, void *opaque);
+
+/*
+ * The copy engine: is there a step to do, do it, and the answer to @start of
+ * struct CxlDmaOps is here.
+ */
+bool cxl_model_copy_runnable(const CxlModel *m);
+void cxl_model_copy_run(CxlModel *m);
+void cxl_model_copy_dma_done(CxlModel *m, bool ok);
+const CxlCopyStats *cxl_model_copy_stats(const CxlModel *m);
+
+/* The device died in the middle of a copy, as config.die_in_copy says. */
+bool cxl_model_dead(const CxlModel *m);
+
+/* The user is gone: forget what the copy engine does.  Memory stays. */
+void cxl_model_close(CxlModel *m);
 
 /*
  * A new user opens the device: everything back to power-on, memory cleared.

@@ -93,6 +93,12 @@ static const FaultDesc descs[] = {
            "send half of the answer to request N, then nothing more"),
     FLAG("reset-fails", reset_fails,
          "resets fail and leave the memory unreachable"),
+    SIZE("capacity", capacity,
+         "capacity in the accelerator's register, not the HDM's"),
+    NUMBER("die-in-copy", die_in_copy, UINT32_MAX,
+           "end the server in the middle of copy N (from 1)"),
+    FLAG("no-completion", no_completion,
+         "copies end without their interrupt"),
 };
 
 void faults_init(CxlFaults *f)

@@ -22,6 +22,7 @@ typedef struct Options {
     char *identity;
     char *mem_file;
     char *summary;
+    char *dma;
     char **faults;
     gboolean trace;
     gboolean list_faults;
@@ -43,6 +44,9 @@ static const GOptionEntry entries[] = {
     { "host-base", 0, 0, G_OPTION_ARG_STRING, &opt.host_base,
       "host physical base in the device's decoder (default 0x4ac0000000)",
       "ADDR" },
+    { "dma", 0, 0, G_OPTION_ARG_STRING, &opt.dma,
+      "reach guest memory where it is shared, else by message (auto, the "
+      "default), or only one way", "auto|shared|message" },
     { "summary", 0, 0, G_OPTION_ARG_FILENAME, &opt.summary,
       "write the JSON summary there at the end (default stdout)", "FILE" },
     { "trace", 't', 0, G_OPTION_ARG_NONE, &opt.trace,
@@ -130,7 +134,34 @@ static bool make_config(CxlModelConfig *config, const CxlFaults *faults,
     config->no_cache = faults->no_cache;
     config->second_range = faults->second_range;
     config->reset_fails = faults->reset_fails;
+    config->capacity_set = faults->capacity != FAULT_NONE;
+    config->capacity = faults->capacity;
+    config->die_in_copy = faults->die_in_copy;
+    config->no_completion = faults->no_completion;
     return cxl_model_check(config, errp);
+}
+
+static bool parse_dma(CxlDmaMode *mode, Error **errp)
+{
+    static const char *const names[] = {
+        [CXL_DMA_AUTO] = "auto",
+        [CXL_DMA_SHARED] = "shared",
+        [CXL_DMA_BY_MESSAGE] = "message",
+    };
+
+    *mode = CXL_DMA_AUTO;
+    if (!opt.dma) {
+        return true;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(opt.dma, names[i]) == 0) {
+            *mode = i;
+            return true;
+        }
+    }
+    error_setg(errp, "--dma '%s' is not known; use auto, shared or message",
+               opt.dma);
+    return false;
 }
 
 static void warn_capacity(const CxlModelConfig *config)
@@ -217,7 +248,9 @@ static bool run(Error **errp)
     CxlSummary summary;
     bool ok;
 
-    if (!parse_faults(&faults, errp) || !make_config(&config, &faults, errp)) {
+    if (!parse_faults(&faults, errp) ||
+        !make_config(&config, &faults, errp) ||
+        !parse_dma(&server.dma, errp)) {
         return false;
     }
     warn_capacity(&config);
@@ -240,6 +273,7 @@ static bool run(Error **errp)
         summary.identity = config.identity->name;
         summary.hdm_size = config.hdm_size;
         summary.host_base = config.host_base;
+        summary.copies = *cxl_model_copy_stats(server.model);
         ok = stats_write(&stats, &summary, opt.summary, errp);
     }
     cxl_model_free(server.model);

@@ -23,9 +23,21 @@ enum {
     CMD_SET_IRQS = 8,
     CMD_REGION_READ = 9,
     CMD_REGION_WRITE = 10,
+    CMD_DMA_READ = 11,
+    CMD_DMA_WRITE = 12,
     CMD_RESET = 13,
     CMD_WRITE_MULTI = 15,
 };
+
+/* The one request to the client that is not answered yet */
+typedef struct CxlDmaRequest {
+    bool sent;                  /* there is one */
+    uint16_t id;
+    uint16_t command;
+    uint64_t addr;
+    uint32_t len;
+    uint8_t *buf;               /* the engine's */
+} CxlDmaRequest;
 
 typedef struct CxlServer {
     const CxlServerConfig *config;
@@ -36,6 +48,10 @@ typedef struct CxlServer {
     DmaTable *dma;
     int client;                 /* -1: none */
     WireMsg msg;
+    WireOut out;
+    CxlDmaRequest dma_req;
+    uint16_t dma_id;            /* of the last one */
+    uint64_t max_xfer;          /* bytes that the client takes at once */
     uint64_t seq;               /* requests of this client so far */
     bool version_done;
 } CxlServer;
@@ -51,5 +67,11 @@ typedef struct CxlReply {
  * error.  Descriptors that are kept become -1 in s->msg.fds.
  */
 int server_request(CxlServer *s, CxlReply *reply);
+
+/* Guest memory for the model; the opaque pointer is the CxlServer. */
+extern const CxlDmaOps server_dma_ops;
+
+/* s->msg is a reply: if it is the one awaited, tell the model. */
+void server_dma_reply(CxlServer *s);
 
 #endif /* VFIO_USER_CXL_SERVER_INT_H */

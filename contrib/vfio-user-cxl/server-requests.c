@@ -95,6 +95,18 @@ static GString *version_caps(const QDict *theirs)
     return qobject_to_json(QOBJECT(top));
 }
 
+/* The largest transfer that the client allows; false: that is no number */
+static bool get_max_xfer(CxlServer *s, const QDict *theirs)
+{
+    int64_t max = WIRE_MAX_DATA;
+
+    if (theirs && qdict_haskey(theirs, "max_data_xfer_size")) {
+        max = qdict_get_try_int(theirs, "max_data_xfer_size", 0);
+    }
+    s->max_xfer = max;
+    return max > 0;
+}
+
 static int req_version(CxlServer *s, CxlReply *reply)
 {
     ReqVersion req;
@@ -117,6 +129,10 @@ static int req_version(CxlServer *s, CxlReply *reply)
         }
         caps = qobject_to(QDict, qdict_get(qobject_to(QDict, obj),
                                            "capabilities"));
+    }
+    if (!get_max_xfer(s, caps)) {
+        qobject_unref(obj);
+        return -EINVAL;
     }
     json = version_caps(caps);
     qobject_unref(obj);

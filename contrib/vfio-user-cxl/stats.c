@@ -56,15 +56,36 @@ void stats_command(CxlStats *st, unsigned cmd)
     st->commands[cmd < STATS_COMMANDS ? cmd : 0]++;
 }
 
-void stats_access(CxlStats *st, StatsRegion r, bool write, uint32_t bytes)
+static void count_access(StatsAccess *a, bool write, uint32_t bytes)
 {
     if (write) {
-        st->regions[r].writes++;
-        st->regions[r].write_bytes += bytes;
+        a->writes++;
+        a->write_bytes += bytes;
     } else {
-        st->regions[r].reads++;
-        st->regions[r].read_bytes += bytes;
+        a->reads++;
+        a->read_bytes += bytes;
     }
+}
+
+void stats_access(CxlStats *st, StatsRegion r, bool write, uint32_t bytes)
+{
+    count_access(&st->regions[r], write, bytes);
+}
+
+void stats_dma(CxlStats *st, StatsDma kind, bool write, uint32_t bytes)
+{
+    count_access(&st->dma[kind], write, bytes);
+}
+
+static QDict *access_dict(const StatsAccess *a)
+{
+    QDict *one = qdict_new();
+
+    qdict_put_int(one, "reads", a->reads);
+    qdict_put_int(one, "writes", a->writes);
+    qdict_put_int(one, "read_bytes", a->read_bytes);
+    qdict_put_int(one, "write_bytes", a->write_bytes);
+    return one;
 }
 
 static QDict *regions_dict(const CxlStats *st)
@@ -72,14 +93,28 @@ static QDict *regions_dict(const CxlStats *st)
     QDict *all = qdict_new();
 
     for (unsigned i = 0; i < STATS_REGIONS; i++) {
-        QDict *one = qdict_new();
-
-        qdict_put_int(one, "reads", st->regions[i].reads);
-        qdict_put_int(one, "writes", st->regions[i].writes);
-        qdict_put_int(one, "read_bytes", st->regions[i].read_bytes);
-        qdict_put_int(one, "write_bytes", st->regions[i].write_bytes);
-        qdict_put(all, region_names[i], one);
+        qdict_put(all, region_names[i], access_dict(&st->regions[i]));
     }
+    return all;
+}
+
+static QDict *copies_dict(const CxlCopyStats *copies)
+{
+    QDict *one = qdict_new();
+
+    qdict_put_int(one, "started", copies->started);
+    qdict_put_int(one, "failed", copies->failed);
+    qdict_put_int(one, "bytes", copies->bytes);
+    return one;
+}
+
+static QDict *dma_dict(const CxlStats *st)
+{
+    QDict *all = qdict_new();
+
+    qdict_put_int(all, "errors", st->dma_errors);
+    qdict_put(all, "shared", access_dict(&st->dma[STATS_DMA_SHARED]));
+    qdict_put(all, "message", access_dict(&st->dma[STATS_DMA_MESSAGE]));
     return all;
 }
 
@@ -104,6 +139,8 @@ static GString *summary_json(const CxlStats *st, const CxlSummary *sum)
     qdict_put_int(top, "resets", st->resets);
     qdict_put(top, "commands", commands);
     qdict_put(top, "regions", regions_dict(st));
+    qdict_put(top, "copies", copies_dict(&sum->copies));
+    qdict_put(top, "dma", dma_dict(st));
     return qobject_to_json_pretty(QOBJECT(top), true);
 }
 

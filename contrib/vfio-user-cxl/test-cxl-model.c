@@ -229,6 +229,83 @@ static void test_doorbell(void)
     drop_model(m, &c);
 }
 
+static void bar_put(CxlModel *m, uint64_t off, uint64_t val)
+{
+    uint8_t buf[8];
+
+    stq_le_p(buf, val);
+    g_assert(cxl_model_bar_write(m, 0, off, buf, 8) == 8);
+}
+
+/* A copy through the registers of BAR 0; guest memory needs bus mastering */
+static void test_copy(void)
+{
+    CxlModelConfig c = { .capacity_set = true, .capacity = 77 };
+    CxlModel *m = make_model("accel", 256 * MiB, &c);
+    unsigned seen[4] = { };
+    uint64_t val = 0;
+
+    cxl_model_set_irq(m, count_irq, seen);
+    g_assert(bar32(m, 0, 0x08) == 77);
+    bar_put(m, 0x48, 256 * MiB - 600000);
+    bar_put(m, 0x50, 600000);
+    bar_put(m, 0x58, 0x0123456789abcdef);
+    /* gated, since Memory Space is off */
+    bar_put(m, 0x60, 1ULL << 32 | 3 | 1 << 8 | 1 << 16);
+    g_assert(bar32(m, 0, 0x6c) == 9);
+    cfg_put16(m, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    bar_put(m, 0x60, 1ULL << 32 | 3 | 1 << 8 | 1 << 16);
+    g_assert(bar32(m, 0, 0x68) == 1);
+    g_assert(cxl_model_hdm_read(m, 256 * MiB - 8, &val, 8) == 8);
+    g_assert(val == 0);
+    while (cxl_model_copy_runnable(m)) {
+        cxl_model_copy_run(m);
+    }
+    g_assert(bar32(m, 0, 0x68) == 2);
+    g_assert(bar32(m, 0, 0x70) == 600000);
+    g_assert(bar32(m, 0, 0x78) == 2);
+    g_assert(seen[1] == 2);
+    g_assert(cxl_model_hdm_read(m, 256 * MiB - 8, &val, 8) == 8);
+    g_assert(le64_to_cpu(val) == 0x0123456789abcdef);
+    g_assert(cxl_model_copy_stats(m)->bytes == 600000);
+
+    /* a user that leaves stops it */
+    bar_put(m, 0x60, 1ULL << 32 | 3);
+    g_assert(cxl_model_copy_runnable(m));
+    cxl_model_close(m);
+    g_assert(!cxl_model_copy_runnable(m));
+    g_assert(bar32(m, 0, 0x68) == 0);
+    /* nobody gave it a way to guest memory */
+    bar_put(m, 0x50, 8);
+    bar_put(m, 0x60, 1ULL << 32 | 1);
+    g_assert(bar32(m, 0, 0x6c) == 4);
+    drop_model(m, &c);
+}
+
+/* On-board memory: mappable, clipped at its ends, cleared by a reset */
+static void test_sram(void)
+{
+    CxlModelConfig c = { };
+    CxlModel *m = make_model("accel", 256 * MiB, &c);
+    CxlModelArea areas[CXL_MODEL_MAX_AREAS];
+    uint8_t buf[16] = { };
+    uint64_t val;
+    unsigned n;
+    int fd = cxl_model_bar_fd(m, 0, areas, &n);
+
+    g_assert(fd >= 0 && n == 1);
+    g_assert(areas[0].offset == 1 * MiB && areas[0].size == 1 * MiB);
+    bar_put(m, 2 * MiB - 8, 0x1122334455667788);
+    g_assert(pread(fd, &val, 8, 2 * MiB - 8) == 8);
+    g_assert(le64_to_cpu(val) == 0x1122334455667788);
+    g_assert(cxl_model_bar_write(m, 0, 2 * MiB - 4, buf, 8) == 4);
+    g_assert(cxl_model_bar_read(m, 0, 1 * MiB - 4, buf, 8) == 4);
+    g_assert(cxl_model_reset(m) == 0);
+    g_assert(cxl_model_bar_read(m, 0, 2 * MiB - 8, &val, 8) == 8);
+    g_assert(val == 0);
+    drop_model(m, &c);
+}
+
 /* The driver's first four polls fail, and a request starts this anew */
 static void test_sfc_boot(void)
 {
@@ -280,6 +357,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cxl-model/memory", test_memory);
     g_test_add_func("/cxl-model/failed-reset", test_failed_reset);
     g_test_add_func("/cxl-model/doorbell", test_doorbell);
+    g_test_add_func("/cxl-model/copy", test_copy);
+    g_test_add_func("/cxl-model/sram", test_sram);
     g_test_add_func("/cxl-model/sfc-boot", test_sfc_boot);
     return g_test_run();
 }

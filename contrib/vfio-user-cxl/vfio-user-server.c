@@ -82,7 +82,9 @@ static void drop_client(CxlServer *s, const char *why)
     trace(s, "client left: %s", why);
     close(s->client);
     s->client = -1;
+    cxl_model_close(s->model);
     wire_msg_reset(&s->msg);
+    wire_out_reset(&s->out);
     irqs_clear(&s->irqs);
     dma_table_clear(s->dma);
 }
@@ -126,7 +128,7 @@ static bool answer(CxlServer *s)
     int ret;
 
     if ((hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_REPLY) {
-        /* nothing was asked, so there is nothing to answer */
+        server_dma_reply(s);
         return true;
     }
     s->seq++;
@@ -152,12 +154,12 @@ static bool answer(CxlServer *s)
     if (s->seq == f->close_in_reply || s->seq == f->stall_in_reply) {
         trace(s, "%" PRIu64 " %s: fault in the reply", s->seq,
               stats_command_name(hdr.command));
-        wire_send(s->client, s->config->stop_fd, &hdr, data->data,
-                  data->len / 2, reply.fd);
+        wire_send(s->client, &s->out, &hdr, data->data, data->len / 2,
+                  reply.fd);
         return s->seq == f->stall_in_reply;
     }
-    return wire_send(s->client, s->config->stop_fd, &hdr, data->data,
-                     data->len, reply.fd);
+    return wire_send(s->client, &s->out, &hdr, data->data, data->len,
+                     reply.fd);
 }
 
 /* Is the next request the one to leave unread, and is it there? */
@@ -172,7 +174,11 @@ static bool reset_is_due(const CxlServer *s)
 /* Serve what the client has sent.  True: nothing of it is left */
 static bool serve_client(CxlServer *s)
 {
-    for (int i = 0; i < BATCH; i++) {
+    if (!wire_flush(s->client, &s->out)) {
+        drop_client(s, "it takes no more replies");
+        return true;
+    }
+    for (int i = 0; i < BATCH && s->out.bytes < WIRE_OUT_FULL; i++) {
         if (reset_is_due(s)) {
             drop_client(s, "fault reset-at");
             return true;
@@ -197,25 +203,43 @@ static bool serve_client(CxlServer *s)
     return false;
 }
 
+/* Milliseconds until there is something to do unasked, -1: never */
+static int serve_timeout(const CxlServer *s)
+{
+    return cxl_model_copy_runnable(s->model) ? 0 : wire_out_timeout(&s->out);
+}
+
+/* What to wait for on the client's socket */
+static short client_events(const CxlServer *s)
+{
+    return (s->out.bytes ? POLLOUT : 0) |
+           (s->out.bytes < WIRE_OUT_FULL ? POLLIN : 0);
+}
+
 static bool serve(CxlServer *s, Error **errp)
 {
     for (;;) {
         struct pollfd p[] = {
             { .fd = s->config->stop_fd, .events = POLLIN },
             { .fd = s->config->listen_fd, .events = POLLIN },
-            { .fd = s->client, .events = POLLIN },
+            { .fd = s->client, .events = client_events(s) },
         };
         bool idle = true;
 
-        if (RETRY_ON_EINTR(poll(p, ARRAY_SIZE(p), -1)) < 0) {
+        if (RETRY_ON_EINTR(poll(p, ARRAY_SIZE(p), serve_timeout(s))) < 0) {
             error_setg_errno(errp, errno, "poll failed");
             return false;
         }
         if (p[0].revents) {
             return true;
         }
-        if (p[2].revents) {
+        if (p[2].revents || s->out.bytes) {
             idle = serve_client(s);
+        }
+        cxl_model_copy_run(s->model);
+        if (cxl_model_dead(s->model)) {
+            trace(s, "fault die-in-copy");
+            return true;
         }
         if (p[1].revents & ~POLLIN) {
             error_setg(errp, "the listening socket failed");
@@ -247,6 +271,7 @@ bool server_run(const CxlServerConfig *config, Error **errp)
     s->dma = dma_table_new();
     irqs_init(&s->irqs, cxl_model_identity(s->model)->msix_vectors);
     cxl_model_set_irq(s->model, raise_irq, s);
+    cxl_model_set_dma(s->model, &server_dma_ops, s);
 
     ok = serve(s, errp);
 
@@ -254,6 +279,7 @@ bool server_run(const CxlServerConfig *config, Error **errp)
         drop_client(s, "the server ends");
     }
     cxl_model_set_irq(s->model, NULL, NULL);
+    cxl_model_set_dma(s->model, NULL, NULL);
     dma_table_free(s->dma);
     regions_cleanup(&s->regions);
     return ok;

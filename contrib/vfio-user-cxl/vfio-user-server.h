@@ -10,6 +10,13 @@
 #include "regions.h"
 #include "stats.h"
 
+/* How the device reaches guest memory */
+typedef enum CxlDmaMode {
+    CXL_DMA_AUTO,               /* mapped where possible, else by message */
+    CXL_DMA_SHARED,             /* mapped, or not at all */
+    CXL_DMA_BY_MESSAGE,         /* always by message */
+} CxlDmaMode;
+
 typedef struct CxlServerConfig {
     CxlModel *model;
     const CxlFaults *faults;
@@ -18,6 +25,7 @@ typedef struct CxlServerConfig {
     uint64_t hdm_size;          /* bytes */
     int listen_fd;              /* the caller's, non-blocking */
     int stop_fd;                /* readable: end */
+    CxlDmaMode dma;
     bool trace;                 /* one line for each message, on stderr */
 } CxlServerConfig;
 

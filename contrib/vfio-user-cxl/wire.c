@@ -5,7 +5,6 @@
  */
 
 #include "qemu/osdep.h"
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "qapi/error.h"
@@ -113,30 +112,23 @@ WireStatus wire_recv(int fd, WireMsg *msg)
     }
 }
 
-/* Wait until @fd takes data; false: stopped, timed out or broken */
-static bool wait_writable(int fd, int stop_fd)
-{
-    struct pollfd p[] = {
-        { .fd = fd, .events = POLLOUT },
-        { .fd = stop_fd, .events = POLLIN },
-    };
-    int ret = RETRY_ON_EINTR(poll(p, 2, WIRE_SEND_TIMEOUT_MS));
+/* A message, or the rest of one */
+typedef struct WirePart {
+    size_t len;
+    size_t sent;
+    int fd;                     /* goes with the first byte, -1: none */
+    uint8_t data[];
+} WirePart;
 
-    return ret > 0 && !p[1].revents && (p[0].revents & POLLOUT);
-}
-
-bool wire_send(int fd, int stop_fd, const WireHdr *hdr, const void *data,
-               uint32_t len, int pass_fd)
+/* One sendmsg(); bytes sent, 0 if the socket is full, or -errno */
+static ssize_t send_part(int fd, struct iovec *iov, int n_iov, int pass_fd)
 {
     union {
         struct cmsghdr align;
         char buf[CMSG_SPACE(sizeof(int))];
     } control = { };
-    struct iovec iov[2] = {
-        { .iov_base = (void *)hdr, .iov_len = sizeof(*hdr) },
-        { .iov_base = (void *)data, .iov_len = len },
-    };
-    struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+    struct msghdr mh = { .msg_iov = iov, .msg_iovlen = n_iov };
+    ssize_t n;
 
     if (pass_fd >= 0) {
         struct cmsghdr *c;
@@ -149,27 +141,89 @@ bool wire_send(int fd, int stop_fd, const WireHdr *hdr, const void *data,
         c->cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
     }
-    while (iov[0].iov_len || iov[1].iov_len) {
-        ssize_t n = RETRY_ON_EINTR(sendmsg(fd, &mh, MSG_NOSIGNAL));
+    n = RETRY_ON_EINTR(sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT));
+    return n >= 0 ? n : errno == EAGAIN ? 0 : -errno;
+}
 
+/* Keep what is left of a message after its first @sent bytes */
+static void out_append(WireOut *out, const struct iovec *iov, size_t sent,
+                       int pass_fd)
+{
+    size_t total = iov[0].iov_len + iov[1].iov_len;
+    WirePart *p = g_malloc(sizeof(*p) + total);
+
+    memcpy(p->data, iov[0].iov_base, iov[0].iov_len);
+    if (iov[1].iov_len) {
+        memcpy(p->data + iov[0].iov_len, iov[1].iov_base, iov[1].iov_len);
+    }
+    p->len = total;
+    p->sent = sent;
+    p->fd = sent ? -1 : pass_fd;
+    if (!out->bytes) {
+        out->since = g_get_monotonic_time();
+    }
+    out->bytes += total - sent;
+    g_queue_push_tail(&out->parts, p);
+}
+
+bool wire_send(int fd, WireOut *out, const WireHdr *hdr, const void *data,
+               uint32_t len, int pass_fd)
+{
+    struct iovec iov[2] = {
+        { .iov_base = (void *)hdr, .iov_len = sizeof(*hdr) },
+        { .iov_base = (void *)data, .iov_len = len },
+    };
+    ssize_t n = 0;
+
+    if (!out->bytes) {
+        n = send_part(fd, iov, 2, pass_fd);
         if (n < 0) {
-            if (errno != EAGAIN || !wait_writable(fd, stop_fd)) {
-                return false;
-            }
-            continue;
+            return false;
         }
-        /* the descriptor went with the first bytes */
-        mh.msg_control = NULL;
-        mh.msg_controllen = 0;
-        for (int i = 0; i < 2; i++) {
-            size_t part = MIN((size_t)n, iov[i].iov_len);
+    }
+    if (n < sizeof(*hdr) + len) {
+        out_append(out, iov, n, pass_fd);
+    }
+    return true;
+}
 
-            iov[i].iov_base = (char *)iov[i].iov_base + part;
-            iov[i].iov_len -= part;
-            n -= part;
+bool wire_flush(int fd, WireOut *out)
+{
+    WirePart *p;
+
+    while ((p = g_queue_peek_head(&out->parts))) {
+        struct iovec iov = {
+            .iov_base = p->data + p->sent,
+            .iov_len = p->len - p->sent,
+        };
+        ssize_t n = send_part(fd, &iov, 1, p->fd);
+
+        if (n <= 0) {
+            return n == 0 && wire_out_timeout(out) > 0;
+        }
+        p->fd = -1;
+        p->sent += n;
+        out->bytes -= n;
+        out->since = g_get_monotonic_time();
+        if (p->sent == p->len) {
+            g_free(g_queue_pop_head(&out->parts));
         }
     }
     return true;
+}
+
+int wire_out_timeout(const WireOut *out)
+{
+    int64_t ms = (g_get_monotonic_time() - out->since) / 1000;
+
+    return !out->bytes ? -1 : ms < WIRE_SEND_TIMEOUT_MS ?
+           WIRE_SEND_TIMEOUT_MS - ms : 0;
+}
+
+void wire_out_reset(WireOut *out)
+{
+    g_queue_clear_full(&out->parts, g_free);
+    out->bytes = 0;
 }
 
 /* Is somebody serving the socket at @addr? */

@@ -11,8 +11,10 @@
 #define WIRE_MAX_DATA (1024 * 1024)
 /* payload: the largest transfer and the fields in front of it */
 #define WIRE_MAX_PAYLOAD (WIRE_MAX_DATA + 64)
-/* a client that takes no reply for so long is given up */
+/* a client that takes nothing of what waits for so long is given up */
 #define WIRE_SEND_TIMEOUT_MS 10000
+/* unsent bytes with which no more requests are taken */
+#define WIRE_OUT_FULL (4 * WIRE_MAX_DATA)
 
 #define WIRE_TYPE_MASK 0xf
 #define WIRE_TYPE_REQUEST 0
@@ -39,6 +41,13 @@ typedef struct WireMsg {
     bool fds_lost;              /* more came than can be taken */
 } WireMsg;
 
+/* What the socket had no room for; all zero at first */
+typedef struct WireOut {
+    GQueue parts;
+    size_t bytes;
+    int64_t since;              /* when it last took some, us */
+} WireOut;
+
 typedef enum WireStatus {
     WIRE_AGAIN,                 /* nothing more to read now */
     WIRE_MSG,                   /* the message is complete */
@@ -53,12 +62,21 @@ WireStatus wire_recv(int fd, WireMsg *msg);
 void wire_msg_reset(WireMsg *msg);
 
 /*
- * Send a header, @len bytes of payload and descriptor @pass_fd (-1: none).
- * Waits while the socket is full, until @stop_fd gets readable.  False: the
- * connection is of no more use.
+ * Send a header, @len bytes of payload and descriptor @pass_fd (-1: none,
+ * stays the caller's and open).  Never waits: what the socket does not take
+ * goes to @out.  False: the connection is of no more use.
  */
-bool wire_send(int fd, int stop_fd, const WireHdr *hdr, const void *data,
+bool wire_send(int fd, WireOut *out, const WireHdr *hdr, const void *data,
                uint32_t len, int pass_fd);
+
+/* Send what waits in @out, as far as the socket takes it.  False: as above. */
+bool wire_flush(int fd, WireOut *out);
+
+/* Milliseconds until the client has to be given up, -1: nothing waits. */
+int wire_out_timeout(const WireOut *out);
+
+/* Forget what waits. */
+void wire_out_reset(WireOut *out);
 
 /*
  * Listen on @path: a socket nobody serves is replaced, a live one is an
