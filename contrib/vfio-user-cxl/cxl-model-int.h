@@ -56,6 +56,7 @@ struct CxlModel {
     const CxlDmaOps *dma;
     void *dma_opaque;
     unsigned sfc_polls;
+    uint64_t resets;        /* of this process */
     bool reset_failed;
     CxlModelIrqFn *irq;
     void *irq_opaque;

@@ -127,7 +127,9 @@ int cxl_model_open(CxlModel *m)
 
 int cxl_model_reset(CxlModel *m)
 {
-    if (m->config.reset_fails) {
+    m->resets++;
+    g_usleep(m->config.reset_ms * 1000);
+    if (m->config.reset_fails || m->resets == m->config.fail_reset) {
         m->reset_failed = true;
         return -EIO;
     }

@@ -74,6 +74,8 @@ typedef struct CxlModelConfig {
     bool no_cache;                  /* DVSEC 0: no CXL.cache */
     bool second_range;              /* DVSEC 0: Range 2 as Range 1 */
     bool reset_fails;
+    uint64_t fail_reset;    /* number of the reset that fails, 0: none */
+    uint64_t reset_ms;      /* what a reset takes */
     bool capacity_set;
     uint64_t capacity;              /* in accel's register, not the size */
     uint64_t die_in_copy;           /* dead in the middle of this one */

@@ -48,6 +48,8 @@ typedef struct CxlFaults {
     uint64_t close_in_reply;
     uint64_t stall_in_reply;
     bool reset_fails;
+    uint64_t fail_reset;
+    uint64_t reset_ms;
     uint64_t capacity;
     uint64_t die_in_copy;
     bool no_completion;

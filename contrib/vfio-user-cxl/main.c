@@ -134,6 +134,12 @@ static bool make_config(CxlModelConfig *config, const CxlFaults *faults,
     config->no_cache = faults->no_cache;
     config->second_range = faults->second_range;
     config->reset_fails = faults->reset_fails;
+    if (faults->fail_reset != FAULT_NONE) {
+        config->fail_reset = faults->fail_reset;
+    }
+    if (faults->reset_ms != FAULT_NONE) {
+        config->reset_ms = faults->reset_ms;
+    }
     config->capacity_set = faults->capacity != FAULT_NONE;
     config->capacity = faults->capacity;
     config->die_in_copy = faults->die_in_copy;

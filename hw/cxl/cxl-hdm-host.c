@@ -185,7 +185,8 @@ static void host_write(void *opaque, hwaddr offset, uint64_t value,
     }
 }
 
-static MemoryRegionOps host_ops = {
+/* Not const, as the field that points to it is not */
+static struct MemoryRegionOps host_ops = {
     .write = host_write,
 };
 

@@ -44,6 +44,9 @@ static void reset_finish(VFIOCXL *cxl, bool failed)
     Error *err = NULL;
     uint32_t capability;
 
+    if (cxl->gates & VFIO_CXL_GATE_DEVICE_LOST) {
+        return; /* told already, and for good */
+    }
     if (!failed && !vfio_cxl_check_host(cxl, cxl->block.hdm_size,
                                         &capability, &err)) {
         error_reportf_err(err, VFIO_MSG_PREFIX "after reset: ", name);
@@ -55,7 +58,7 @@ static void reset_finish(VFIOCXL *cxl, bool failed)
     trace_vfio_cxl_reset(name, failed);
     vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_RESET_FAILED, failed);
     vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_RESET, false);
-    if (failed && !(cxl->gates & VFIO_CXL_GATE_DEVICE_LOST)) {
+    if (failed) {
         error_report("vfio %s: the reset failed: its HDM is taken from the "
                      "guest until a reset succeeds", name);
         vfio_cxl_report_failure(cxl, CXL_HDM_FAILURE_RESET_FAILED);

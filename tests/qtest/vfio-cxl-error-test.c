@@ -44,6 +44,20 @@ static const Case cases[] = {
       "cxl=off,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G", NULL, NULL,
       { "cxl=off", "-machine cxl=on", "cxl=off on the device" } },
 
+    /* Places asked for */
+    { "offset-unaligned", NULL, NULL, NULL, "\"cxl-hdm-offset\":1048576",
+      { "cxl-hdm-offset=0x100000", "multiple of 256 MiB", "use 0x0" } },
+    { "offset-outside", NULL, NULL, NULL, "\"cxl-hdm-offset\":4294967296",
+      { "cxl-hdm-offset=0x100000000", "0x100000000 bytes",
+        "cxl-fmw.0.size=4352M" } },
+    { "offset-no-window", NULL,
+      "cxl=on,cxl-fmw.0.targets.0=cxl.2,cxl-fmw.0.size=4G", TWO_BRIDGES,
+      "\"cxl-hdm-offset\":0",
+      { "none of 1", "'cxl.1'", "cxl-fmw.1.targets.0=cxl.1" } },
+    { "offset-with-guest", NULL, NULL, NULL,
+      "\"cxl-hdm-offset\":0,\"cxl-hdm-commit\":\"guest\"",
+      { "cxl-hdm-offset=0x0", "cxl-hdm-commit=guest", "leave one" } },
+
     /* Size and mapping of the HDM */
     { "hdm-size-unaligned", "--fault hdm-size-unaligned", NULL, NULL, NULL,
       { "region 9", "0xffff000", "multiple of 256 MiB" } },

@@ -160,6 +160,14 @@ unsigned int vfio_cxl_find_dvsec(VFIOCXLMachine *m, uint16_t id)
     return 0;
 }
 
+void vfio_cxl_bus_reset(VFIOCXLMachine *m)
+{
+    uint64_t control = ecam(BUS_BRIDGE) + PCI_BRIDGE_CONTROL;
+
+    qtest_writew(m->qts, control, PCI_BRIDGE_CTL_BUS_RESET);
+    qtest_writew(m->qts, control, 0);
+}
+
 /* The component block, found as a driver finds it: by the register locator */
 static void find_component_bar(VFIOCXLMachine *m)
 {

@@ -99,6 +99,11 @@ uint64_t vfio_cxl_enable_below(VFIOCXLMachine *m, int slot, int bus);
 void vfio_cxl_power_slot(VFIOCXLMachine *m, bool on);
 
 /**
+ * vfio_cxl_bus_reset: reset the bus below the port, as a guest does
+ */
+void vfio_cxl_bus_reset(VFIOCXLMachine *m);
+
+/**
  * vfio_cxl_find_dvsec: offset of a CXL DVSEC in the device's config space
  */
 unsigned int vfio_cxl_find_dvsec(VFIOCXLMachine *m, uint16_t id);
