@@ -83,6 +83,8 @@ static const FaultDesc descs[] = {
     NUMBER("odd-bar", odd_bar, 5, "size of BAR N is no power of two"),
     NUMBER("close-at", close_at, UINT32_MAX,
            "close the connection instead of answering request N (from 1)"),
+    NUMBER("reset-at", reset_at, UINT32_MAX,
+           "close the connection with request N unread (from 1)"),
     NUMBER("silent-at", silent_at, UINT32_MAX,
            "never answer request N (from 1)"),
     NUMBER("close-in-reply", close_in_reply, UINT32_MAX,

@@ -43,6 +43,7 @@ typedef struct CxlFaults {
     bool second_range;
     uint64_t odd_bar;
     uint64_t close_at;
+    uint64_t reset_at;
     uint64_t silent_at;
     uint64_t close_in_reply;
     uint64_t stall_in_reply;

@@ -162,6 +162,15 @@ static bool answer(CxlServer *s)
                      reply.fd);
 }
 
+/* Is the next request the one to leave unread, and is it there? */
+static bool reset_is_due(const CxlServer *s)
+{
+    char byte;
+
+    return s->seq + 1 == s->config->faults->reset_at && s->msg.have == 0 &&
+           recv(s->client, &byte, 1, MSG_PEEK) == 1;
+}
+
 /* Serve what the client has sent.  True: nothing of it is left */
 static bool serve_client(CxlServer *s)
 {
@@ -170,6 +179,10 @@ static bool serve_client(CxlServer *s)
         return true;
     }
     for (int i = 0; i < BATCH && s->out.bytes < WIRE_OUT_FULL; i++) {
+        if (reset_is_due(s)) {
+            drop_client(s, "fault reset-at");
+            return true;
+        }
         switch (wire_recv(s->client, &s->msg)) {
         case WIRE_AGAIN:
             return true;

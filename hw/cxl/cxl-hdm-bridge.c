@@ -1,5 +1,5 @@
 /*
- * HDM decoders of a CXL host bridge, programmed by QEMU
+ * HDM decoders of a CXL host bridge
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,47 +13,97 @@
 /* As many targets as the emulated bridge has with decoders of its own */
 #define HDM_TARGET_COUNT 8
 
-static uint64_t reg_pair(const uint32_t *lo)
+/* 32-bit registers from one decoder's base to the next one's */
+#define STRIDE (R_CXL_HDM_DECODER1_BASE_LO - R_CXL_HDM_DECODER0_BASE_LO)
+
+QEMU_BUILD_BUG_ON(CXL_HDM_BLOCK_DECODERS < CXL_HDM_DECODER_COUNT);
+
+static uint64_t load_pair(const uint32_t *lo)
 {
-    return (ldl_le_p(lo) & 0xf0000000) | (uint64_t)ldl_le_p(lo + 1) << 32;
+    return ldl_le_p(lo) | (uint64_t)ldl_le_p(lo + 1) << 32;
 }
 
-bool cxl_hdm_bridge_range(const CXLHost *host, int decoder,
-                          CXLHDMRange *range)
+static void store_pair(uint32_t *lo, uint64_t value)
 {
-    const uint32_t *regs = host->cxl_cstate.crb.cache_mem_registers +
-                           decoder * CXL_HDM_DECODER_STRIDE;
+    stl_le_p(lo, value);
+    stl_le_p(lo + 1, value >> 32);
+}
 
-    if (!FIELD_EX32(ldl_le_p(regs + R_CXL_HDM_DECODER0_CTRL),
-                    CXL_HDM_DECODER0_CTRL, COMMITTED)) {
+void cxl_hdm_bridge_load(const CXLHost *host, CXLHDMBlock *block)
+{
+    const uint32_t *regs = host->cxl_cstate.crb.cache_mem_registers;
+    unsigned int i;
+
+    cxl_hdm_bridge_init(block, ldl_le_p(regs + R_CXL_HDM_DECODER_CAPABILITY));
+    block->global_control = ldl_le_p(regs + R_CXL_HDM_DECODER_GLOBAL_CONTROL);
+    for (i = 0; i < block->count; i++, regs += STRIDE) {
+        CXLHDMDecoder *d = &block->decoder[i];
+
+        d->base = load_pair(regs + R_CXL_HDM_DECODER0_BASE_LO);
+        d->size = load_pair(regs + R_CXL_HDM_DECODER0_SIZE_LO);
+        d->control = ldl_le_p(regs + R_CXL_HDM_DECODER0_CTRL);
+        d->target = load_pair(regs + R_CXL_HDM_DECODER0_TARGET_LIST_LO);
+    }
+}
+
+void cxl_hdm_bridge_store(CXLHost *host, const CXLHDMBlock *block)
+{
+    uint32_t *regs = host->cxl_cstate.crb.cache_mem_registers;
+    unsigned int i;
+
+    stl_le_p(regs + R_CXL_HDM_DECODER_GLOBAL_CONTROL, block->global_control);
+    for (i = 0; i < block->count; i++, regs += STRIDE) {
+        const CXLHDMDecoder *d = &block->decoder[i];
+
+        store_pair(regs + R_CXL_HDM_DECODER0_BASE_LO, d->base);
+        store_pair(regs + R_CXL_HDM_DECODER0_SIZE_LO, d->size);
+        stl_le_p(regs + R_CXL_HDM_DECODER0_CTRL, d->control);
+        store_pair(regs + R_CXL_HDM_DECODER0_TARGET_LIST_LO, d->target);
+    }
+}
+
+bool cxl_hdm_bridge_room(const CXLHDMBlock *block, unsigned int decoder,
+                         uint64_t *from, uint64_t *to)
+{
+    unsigned int i;
+
+    if (cxl_hdm_block_committed(block, decoder)) {
         return false;
     }
-    range->base = reg_pair(regs + R_CXL_HDM_DECODER0_BASE_LO);
-    range->size = reg_pair(regs + R_CXL_HDM_DECODER0_SIZE_LO);
-    return true;
-}
-
-bool cxl_hdm_bridge_room(const CXLHost *host, int decoder, uint64_t *from,
-                         uint64_t *to)
-{
-    CXLHDMRange range;
-    int i;
-
     *from = 0;
     *to = UINT64_MAX;
-    for (i = 0; i < CXL_HDM_DECODER_COUNT; i++) {
-        if (!cxl_hdm_bridge_range(host, i, &range)) {
+    for (i = 0; i < block->count; i++) {
+        const CXLHDMDecoder *d = &block->decoder[i];
+
+        if (!cxl_hdm_block_committed(block, i)) {
             continue;
         }
-        if (i == decoder) {
-            return false;
-        } else if (i < decoder) {
-            *from = MAX(*from, range.base + range.size);
+        if (i < decoder) {
+            *from = MAX(*from, d->base + d->size);
         } else {
-            *to = MIN(*to, range.base);
+            *to = MIN(*to, d->base);
         }
     }
     return true;
+}
+
+bool cxl_hdm_bridge_routes(const CXLHDMBlock *block, uint8_t port,
+                           const CXLHDMRange *range)
+{
+    unsigned int i;
+
+    for (i = 0; i < block->count; i++) {
+        const CXLHDMDecoder *d = &block->decoder[i];
+
+        if (cxl_hdm_block_decodes(block, i) &&
+            range->base >= d->base &&
+            range->base - d->base <= d->size &&
+            range->size <= d->size - (range->base - d->base)) {
+            return FIELD_EX32(d->control, CXL_HDM_DECODER0_CTRL, IW) == 0 &&
+                   (d->target & 0xff) == port;
+        }
+    }
+    return false;
 }
 
 void cxl_hdm_bridge_enable(CXLHost *host)
@@ -66,44 +116,4 @@ void cxl_hdm_bridge_enable(CXLHost *host)
                      HDM_TARGET_COUNT);
     ARRAY_FIELD_DP32(regs, CXL_HDM_DECODER_GLOBAL_CONTROL,
                      HDM_DECODER_ENABLE, 1);
-}
-
-void cxl_hdm_bridge_commit(CXLHost *host, int decoder,
-                           const CXLHDMRange *range, uint8_t port,
-                           CXLHDMUnlocked *unlocked)
-{
-    ComponentRegisters *crb = &host->cxl_cstate.crb;
-    unsigned int skip = decoder * CXL_HDM_DECODER_STRIDE;
-    uint32_t *regs = crb->cache_mem_registers + skip;
-    uint32_t *mask = crb->cache_mem_regs_write_mask +
-                     R_CXL_HDM_DECODER0_BASE_LO + skip;
-    uint32_t ctrl = 0;
-
-    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, LOCK_ON_COMMIT, 1);
-    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, COMMIT, 1);
-    ctrl = FIELD_DP32(ctrl, CXL_HDM_DECODER0_CTRL, COMMITTED, 1);
-
-    stl_le_p(regs + R_CXL_HDM_DECODER0_BASE_LO, range->base);
-    stl_le_p(regs + R_CXL_HDM_DECODER0_BASE_HI, range->base >> 32);
-    stl_le_p(regs + R_CXL_HDM_DECODER0_SIZE_LO, range->size);
-    stl_le_p(regs + R_CXL_HDM_DECODER0_SIZE_HI, range->size >> 32);
-    stl_le_p(regs + R_CXL_HDM_DECODER0_TARGET_LIST_LO, port);
-    stl_le_p(regs + R_CXL_HDM_DECODER0_TARGET_LIST_HI, 0);
-    stl_le_p(regs + R_CXL_HDM_DECODER0_CTRL, ctrl);
-
-    /* The lock: the bridge's write handler knows none, but obeys its mask */
-    memcpy(unlocked->mask, mask, sizeof(unlocked->mask));
-    memset(mask, 0, sizeof(unlocked->mask));
-}
-
-void cxl_hdm_bridge_uncommit(CXLHost *host, int decoder,
-                             const CXLHDMUnlocked *unlocked)
-{
-    ComponentRegisters *crb = &host->cxl_cstate.crb;
-    unsigned int first = R_CXL_HDM_DECODER0_BASE_LO +
-                         decoder * CXL_HDM_DECODER_STRIDE;
-
-    memset(crb->cache_mem_registers + first, 0, sizeof(unlocked->mask));
-    memcpy(crb->cache_mem_regs_write_mask + first, unlocked->mask,
-           sizeof(unlocked->mask));
 }

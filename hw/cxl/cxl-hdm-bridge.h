@@ -1,8 +1,9 @@
 /*
- * HDM decoders of a CXL host bridge, programmed by QEMU
+ * HDM decoders of a CXL host bridge
  *
- * The registers are those of the emulated bridge, which leaves all checks to
- * the guest that programs them.  This is the firmware's access to them.
+ * The registers are those of the emulated bridge, and the emulated devices
+ * below it look into them.  This loads them into a decoder block and stores
+ * them back, so that the block's rules hold for whoever writes.
  *
  * CXL r3.1 section 8.2.4.20: CXL HDM Decoder Capability Structure
  *
@@ -13,31 +14,26 @@
 #define HW_CXL_HDM_BRIDGE_H
 
 #include "hw/cxl/cxl.h"
+#include "hw/cxl/cxl_hdm_decoder.h"
 #include "hw/cxl/cxl_hdm_path.h"
 
-/* 32-bit registers from one decoder's base to the next one's */
-#define CXL_HDM_DECODER_STRIDE \
-    (R_CXL_HDM_DECODER1_BASE_LO - R_CXL_HDM_DECODER0_BASE_LO)
-
-/* A decoder's write mask while it was not locked */
-typedef struct CXLHDMUnlocked {
-    uint32_t mask[CXL_HDM_DECODER_STRIDE];
-} CXLHDMUnlocked;
+/**
+ * cxl_hdm_bridge_load: the bridge's decoders as they are now
+ * @host: the host bridge
+ * @block: filled in, without a rule of its own for what may be decoded
+ */
+void cxl_hdm_bridge_load(const CXLHost *host, CXLHDMBlock *block);
 
 /**
- * cxl_hdm_bridge_range: what a decoder decodes, whoever committed it
+ * cxl_hdm_bridge_store: make a decoder block the bridge's
  * @host: the host bridge
- * @decoder: index from 0
- * @range: filled in if the decoder is committed
- *
- * Returns: whether it is committed.
+ * @block: from cxl_hdm_bridge_load(), changed
  */
-bool cxl_hdm_bridge_range(const CXLHost *host, int decoder,
-                          CXLHDMRange *range);
+void cxl_hdm_bridge_store(CXLHost *host, const CXLHDMBlock *block);
 
 /**
  * cxl_hdm_bridge_room: where a decoder may decode while the others stay
- * @host: the host bridge
+ * @block: the bridge's decoders
  * @decoder: index from 0
  * @from: lowest address
  * @to: address behind the highest
@@ -47,34 +43,25 @@ bool cxl_hdm_bridge_range(const CXLHost *host, int decoder,
  *
  * Returns: whether the decoder is free.
  */
-bool cxl_hdm_bridge_room(const CXLHost *host, int decoder, uint64_t *from,
-                         uint64_t *to);
+bool cxl_hdm_bridge_room(const CXLHDMBlock *block, unsigned int decoder,
+                         uint64_t *from, uint64_t *to);
+
+/**
+ * cxl_hdm_bridge_routes: does a decoder lead a range to one port, and whole?
+ * @block: the bridge's decoders
+ * @port: port number of the root port
+ * @range: the range
+ */
+bool cxl_hdm_bridge_routes(const CXLHDMBlock *block, uint8_t port,
+                           const CXLHDMRange *range);
 
 /**
  * cxl_hdm_bridge_enable: show the decoders and turn them on
  * @host: the host bridge
+ *
+ * A bridge with one root port may do without decoders, but then no guest
+ * can follow a committed endpoint decoder up to the window.
  */
 void cxl_hdm_bridge_enable(CXLHost *host);
-
-/**
- * cxl_hdm_bridge_commit: commit a free decoder and lock it
- * @host: the host bridge
- * @decoder: index from 0
- * @range: a multiple of 256 MiB in base and size
- * @port: port number of the root port that is the target
- * @unlocked: kept for cxl_hdm_bridge_uncommit()
- */
-void cxl_hdm_bridge_commit(CXLHost *host, int decoder,
-                           const CXLHDMRange *range, uint8_t port,
-                           CXLHDMUnlocked *unlocked);
-
-/**
- * cxl_hdm_bridge_uncommit: give a decoder back to the guest, as after reset
- * @host: the host bridge
- * @decoder: index from 0
- * @unlocked: from cxl_hdm_bridge_commit()
- */
-void cxl_hdm_bridge_uncommit(CXLHost *host, int decoder,
-                             const CXLHDMUnlocked *unlocked);
 
 #endif /* HW_CXL_HDM_BRIDGE_H */

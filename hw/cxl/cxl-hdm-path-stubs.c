@@ -8,7 +8,8 @@
 #include "qapi/error.h"
 #include "hw/cxl/cxl_hdm_path.h"
 
-CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp)
+CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
+                             Error **errp)
 {
     error_setg(errp, "CXL device needs CXL host bridges, but this QEMU was "
                "built without CONFIG_CXL: set cxl=off on the device");
@@ -24,7 +25,18 @@ hwaddr cxl_hdm_path_base(const CXLHDMPath *path)
     g_assert_not_reached();
 }
 
-void cxl_hdm_path_map(CXLHDMPath *path, MemoryRegion *mr)
+const char *cxl_hdm_path_refuse(const CXLHDMPath *path, uint64_t base,
+                                uint64_t size)
+{
+    g_assert_not_reached();
+}
+
+bool cxl_hdm_path_mapped(const CXLHDMPath *path)
+{
+    g_assert_not_reached();
+}
+
+void cxl_hdm_path_map(CXLHDMPath *path, uint64_t base, MemoryRegion *mr)
 {
     g_assert_not_reached();
 }

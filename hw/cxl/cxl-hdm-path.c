@@ -17,30 +17,11 @@
 #include "hw/pci-bridge/pci_expander_bridge.h"
 #include "hw/qdev-core.h"
 #include "cxl-hdm-bridge.h"
+#include "cxl-hdm-path-int.h"
+#include "cxl-hdm-window.h"
 #include "trace.h"
 
 #define TYPE_CXL_ROOT_PORT "cxl-rp"
-
-struct CXLHDMPath {
-    PCIDevice *endpoint;
-    CXLHost *host;
-    PXBCXLDev *pxb;
-    CXLFixedWindow *fw;
-    CXLHDMRange range;
-    uint8_t port;               /* of the root port: the decoder's target */
-    int decoder;                /* index in the bridge, -1: not committed */
-    CXLHDMUnlocked unlocked;
-    MemoryRegion *mr;
-    QLIST_ENTRY(CXLHDMPath) next;
-};
-
-/* How to call a device in a message: by the name that the user gave it */
-static const char *path_dev_name(const void *dev)
-{
-    const char *id = DEVICE(dev)->id;
-
-    return id ? id : object_get_typename(OBJECT(dev));
-}
 
 /* The bridge's decoder names its target by port number alone */
 static bool path_check_port(CXLHDMPath *path, PCIDevice *rp, Error **errp)
@@ -57,8 +38,8 @@ static bool path_check_port(CXLHDMPath *path, PCIDevice *rp, Error **errp)
             error_setg(errp, "root ports '%s' and '%s' of host bridge '%s' "
                        "both have port number %u, which is the decoder's "
                        "target: give each its own port=N",
-                       path_dev_name(rp), path_dev_name(other),
-                       path_dev_name(path->pxb), path->port);
+                       cxl_hdm_dev_name(rp), cxl_hdm_dev_name(other),
+                       cxl_hdm_dev_name(path->pxb), path->port);
             return false;
         }
     }
@@ -79,7 +60,7 @@ static bool path_find_bridge(CXLHDMPath *path, Error **errp)
     if (rp && object_dynamic_cast(OBJECT(rp), TYPE_CXL_DSP)) {
         error_setg(errp, "CXL device is behind port '%s' of a CXL switch; "
                    "0 switches are allowed on its path: put it on the bus of "
-                   "a %s", path_dev_name(rp), TYPE_CXL_ROOT_PORT);
+                   "a %s", cxl_hdm_dev_name(rp), TYPE_CXL_ROOT_PORT);
         return false;
     }
     if (!rp || !object_dynamic_cast(OBJECT(rp), TYPE_CXL_ROOT_PORT)) {
@@ -94,7 +75,7 @@ static bool path_find_bridge(CXLHDMPath *path, Error **errp)
     if (!pci_bus_is_root(root) || !pci_bus_is_cxl(root)) {
         error_setg(errp, "root port '%s' of the CXL device is on bus '%s', "
                    "which is no %s's: put the port on the bus of a %s",
-                   path_dev_name(rp), BUS(root)->name, TYPE_PXB_CXL_DEV,
+                   cxl_hdm_dev_name(rp), BUS(root)->name, TYPE_PXB_CXL_DEV,
                    TYPE_PXB_CXL_DEV);
         return false;
     }
@@ -131,7 +112,7 @@ static bool path_check_alone(CXLHDMPath *path, Error **errp)
     if (functions > 1) {
         error_setg(errp, "CXL device is one of %u functions below root port "
                    "'%s'; 1 is allowed: give each its own %s", functions,
-                   path_dev_name(pci_bridge_get_device(bus)),
+                   cxl_hdm_dev_name(pci_bridge_get_device(bus)),
                    TYPE_CXL_ROOT_PORT);
         return false;
     }
@@ -152,22 +133,20 @@ static bool path_check_machine(Error **errp)
     return true;
 }
 
-/*
- * The machine resolves the names of a window's targets after the cold-plugged
- * devices are realized, which is too late to fail properly.  This endpoint's
- * bridge exists already, so a name that does not resolve is another bridge.
- */
-static bool window_targets(const CXLFixedWindow *fw, const PXBCXLDev *pxb)
+/* A device whose HDM is in the way of a range, or NULL */
+static CXLHDMPath *host_find_conflict(const CXLHost *host,
+                                      const CXLHDMRange *range)
 {
-    int i;
+    CXLHDMPath *other;
 
-    for (i = 0; i < fw->num_targets; i++) {
-        if (object_resolve_path_type(fw->targets[i], TYPE_PXB_CXL_DEV,
-                                     NULL) == OBJECT(pxb)) {
-            return true;
+    QLIST_FOREACH(other, &host->hdm_paths, next) {
+        if (other->fw &&
+            range->base < other->range.base + other->range.size &&
+            other->range.base < range->base + range->size) {
+            return other;
         }
     }
-    return false;
+    return NULL;
 }
 
 /* Does the window have a range?  If not, @base still tells where one began */
@@ -175,17 +154,37 @@ static bool window_find_range(const CXLFixedWindow *fw, const CXLHost *host,
                               uint64_t size, uint64_t from, uint64_t to,
                               uint64_t *base)
 {
-    CXLHDMRange used[CXL_HDM_DECODER_COUNT];
-    unsigned int n = 0;
+    g_autoptr(GArray) used = g_array_new(false, false, sizeof(CXLHDMRange));
     CXLHDMPath *other;
 
     QLIST_FOREACH(other, &host->hdm_paths, next) {
-        assert(n < ARRAY_SIZE(used));
-        used[n++] = other->range;
+        if (other->fw) {
+            g_array_append_val(used, other->range);
+        }
     }
-    *base = cxl_hdm_first_free(MAX(fw->base, from), used, n, size);
+    *base = cxl_hdm_first_free(MAX(fw->base, from),
+                               (const CXLHDMRange *)used->data, used->len,
+                               size);
     to = MIN(to, fw->base + fw->size);
     return *base <= to && size <= to - *base;
+}
+
+/* Decoders decode ascending addresses: one that is free and may have this */
+static int host_find_decoder(const CXLHost *host, const CXLHDMRange *range)
+{
+    CXLHDMBlock block;
+    uint64_t from, to;
+    unsigned int i;
+
+    cxl_hdm_bridge_load(host, &block);
+    for (i = 0; i < block.count; i++) {
+        if (cxl_hdm_bridge_room(&block, i, &from, &to) &&
+            range->base >= from && range->base <= to &&
+            range->size <= to - range->base) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 /*
@@ -195,8 +194,9 @@ static bool window_find_range(const CXLFixedWindow *fw, const CXLHost *host,
 static bool path_fit_window(CXLHDMPath *path, const CXLFixedWindow *fw,
                             uint64_t *base, int *decoder)
 {
+    CXLHDMBlock block;
     uint64_t from, to;
-    int i;
+    unsigned int i;
 
     *decoder = -1;
     if (!DEVICE(path->endpoint)->hotplugged) {
@@ -204,8 +204,9 @@ static bool path_fit_window(CXLHDMPath *path, const CXLFixedWindow *fw,
                                  UINT64_MAX, base);
     }
     *base = fw->base;
-    for (i = 0; i < CXL_HDM_DECODER_COUNT; i++) {
-        if (cxl_hdm_bridge_room(path->host, i, &from, &to) &&
+    cxl_hdm_bridge_load(path->host, &block);
+    for (i = 0; i < block.count; i++) {
+        if (cxl_hdm_bridge_room(&block, i, &from, &to) &&
             window_find_range(fw, path->host, path->range.size, from, to,
                               base)) {
             *decoder = i;
@@ -235,7 +236,7 @@ static void path_search(CXLHDMPath *path, PathSearch *found)
         int decoder;
 
         found->windows++;
-        if (!window_targets(fw, path->pxb)) {
+        if (!cxl_hdm_window_targets(fw, path->pxb)) {
             continue;
         }
         if (fw->num_targets > 1) {
@@ -256,12 +257,12 @@ static void path_search(CXLHDMPath *path, PathSearch *found)
 static bool path_place(CXLHDMPath *path, Error **errp)
 {
     g_autofree char *size = size_to_str(path->range.size);
-    const char *bridge = path_dev_name(path->pxb);
+    const char *bridge = cxl_hdm_dev_name(path->pxb);
     PathSearch found = { 0 };
 
     path_search(path, &found);
     if (found.fit) {
-        trace_cxl_hdm_path_place(path_dev_name(path->endpoint), bridge,
+        trace_cxl_hdm_path_place(cxl_hdm_dev_name(path->endpoint), bridge,
                                  path->fw->index, found.fit,
                                  path->range.base, path->range.size);
         return true;
@@ -292,98 +293,139 @@ static bool path_place(CXLHDMPath *path, Error **errp)
     return false;
 }
 
-/* Decoders must be committed in ascending order of address, so keep it */
-static void path_insert_sorted(CXLHDMPath *path)
+/* The user asks for a place: then it is that place or none */
+static bool path_place_at(CXLHDMPath *path, uint64_t offset, Error **errp)
 {
-    CXLHDMPath *iter, *below = NULL;
+    g_autoptr(GSList) windows = cxl_fmws_get_all_sorted();
+    const char *name = cxl_hdm_dev_name(path->pxb);
+    CXLFixedWindow *fw = NULL;
+    CXLHDMPath *other;
+    GSList *iter;
 
-    QLIST_FOREACH(iter, &path->host->hdm_paths, next) {
-        if (iter->range.base > path->range.base) {
-            break;
+    if (offset % CXL_HDM_DECODER_ALIGN) {
+        error_setg(errp, "cxl-hdm-offset=0x%" PRIx64 " must be a multiple of "
+                   "256 MiB (0x%" PRIx64 "): use 0x%" PRIx64, offset,
+                   (uint64_t)CXL_HDM_DECODER_ALIGN,
+                   ROUND_DOWN(offset, CXL_HDM_DECODER_ALIGN));
+        return false;
+    }
+    for (iter = windows; iter && !fw; iter = iter->next) {
+        CXLFixedWindow *w = CXL_FMW(iter->data);
+
+        if (w->num_targets == 1 && cxl_hdm_window_targets(w, path->pxb)) {
+            fw = w;
         }
-        below = iter;
     }
-    if (below) {
-        QLIST_INSERT_AFTER(below, path, next);
-    } else {
-        QLIST_INSERT_HEAD(&path->host->hdm_paths, path, next);
+    if (!fw) {
+        return path_place(path, errp); /* which tells what is missing */
     }
-}
-
-static void path_commit(CXLHDMPath *path, int decoder)
-{
-    cxl_hdm_bridge_commit(path->host, decoder, &path->range, path->port,
-                          &path->unlocked);
-    path->decoder = decoder;
-    trace_cxl_hdm_path_commit(path_dev_name(path->pxb), decoder, path->port,
-                              path->range.base, path->range.size);
-}
-
-void cxl_hdm_host_reset(CXLHost *host)
-{
-    CXLHDMPath *path;
-    int decoder = 0;
-
-    if (QLIST_EMPTY(&host->hdm_paths)) {
-        return;
+    if (offset > fw->size || path->range.size > fw->size - offset) {
+        error_setg(errp, "cxl-hdm-offset=0x%" PRIx64 " leaves no 0x%" PRIx64
+                   " bytes for the HDM in CXL fixed memory window %d of 0x%"
+                   PRIx64 " bytes, the first one of host bridge '%s': use a "
+                   "lower offset or set cxl-fmw.%d.size=%" PRIu64 "M or more",
+                   offset, path->range.size, fw->index, (uint64_t)fw->size,
+                   name, fw->index,
+                   (uint64_t)DIV_ROUND_UP(offset + path->range.size, MiB));
+        return false;
     }
-    /*
-     * A bridge with one root port may do without decoders, but then no guest
-     * can follow a committed endpoint decoder up to the window.
-     */
-    cxl_hdm_bridge_enable(host);
-    QLIST_FOREACH(path, &host->hdm_paths, next) {
-        path_commit(path, decoder++);
+    path->range.base = fw->base + offset;
+    other = host_find_conflict(path->host, &path->range);
+    if (other) {
+        error_setg(errp, "cxl-hdm-offset=0x%" PRIx64 " is in the HDM of "
+                   "device '%s', at offset 0x%" PRIx64 " of window %d with 0x%"
+                   PRIx64 " bytes: choose another, or set one for that device "
+                   "too", offset, cxl_hdm_dev_name(other->endpoint),
+                   other->range.base - other->fw->base, other->fw->index,
+                   other->range.size);
+        return false;
     }
+    if (DEVICE(path->endpoint)->hotplugged) {
+        path->decoder = host_find_decoder(path->host, &path->range);
+        if (path->decoder < 0) {
+            error_setg(errp, "cxl-hdm-offset=0x%" PRIx64 ": no free decoder "
+                       "of host bridge '%s' can decode it, as decoders must "
+                       "decode ascending addresses: choose a higher offset",
+                       offset, name);
+            return false;
+        }
+    }
+    path->fw = fw;
+    trace_cxl_hdm_path_place(cxl_hdm_dev_name(path->endpoint), name,
+                             fw->index, 1, path->range.base,
+                             path->range.size);
+    return true;
 }
 
 static bool path_check_decoders(CXLHDMPath *path, Error **errp)
 {
-    CXLHDMRange range;
+    CXLHDMBlock block;
     CXLHDMPath *other;
-    int n = 0;
+    unsigned int i, n = 0;
 
     if (DEVICE(path->endpoint)->hotplugged) {
-        while (n < CXL_HDM_DECODER_COUNT &&
-               cxl_hdm_bridge_range(path->host, n, &range)) {
-            n++;
+        cxl_hdm_bridge_load(path->host, &block);
+        for (i = 0; i < block.count; i++) {
+            n += cxl_hdm_block_committed(&block, i);
         }
     } else {
         QLIST_FOREACH(other, &path->host->hdm_paths, next) {
-            n++;
+            n += !other->guest;
         }
     }
     if (n == CXL_HDM_DECODER_COUNT) {
         error_setg(errp, "host bridge '%s' has %d HDM decoders and all are "
                    "taken: put the device below another %s",
-                   path_dev_name(path->pxb), CXL_HDM_DECODER_COUNT,
+                   cxl_hdm_dev_name(path->pxb), CXL_HDM_DECODER_COUNT,
                    TYPE_PXB_CXL_DEV);
         return false;
     }
     return true;
 }
 
-CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp)
+static bool path_reserve(CXLHDMPath *path, uint64_t offset, Error **errp)
+{
+    return path_check_decoders(path, errp) &&
+           (offset == CXL_HDM_OFFSET_AUTO ?
+            path_place(path, errp) : path_place_at(path, offset, errp));
+}
+
+/* Whether there is any place, when the guest is the one to choose it */
+static bool path_check_window(CXLHDMPath *path, Error **errp)
+{
+    bool ok = path_place(path, errp);
+
+    path->fw = NULL;
+    path->range.base = 0;
+    path->decoder = -1;
+    return ok;
+}
+
+CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
+                             Error **errp)
 {
     g_autofree CXLHDMPath *path = g_new0(CXLHDMPath, 1);
 
     path->endpoint = endpoint;
-    path->range.size = size;
+    path->range.size = wish->size;
+    path->guest = wish->guest;
     path->decoder = -1;
 
     if (!path_check_machine(errp) ||
         !path_find_bridge(path, errp) ||
-        !path_check_alone(path, errp) ||
-        !path_check_decoders(path, errp) ||
-        !path_place(path, errp)) {
+        !path_check_alone(path, errp)) {
+        return NULL;
+    }
+    if (path->guest ? !path_check_window(path, errp) :
+                      !path_reserve(path, wish->offset, errp)) {
         return NULL;
     }
 
-    path_insert_sorted(path);
-    if (DEVICE(endpoint)->hotplugged) {
+    cxl_hdm_host_add(path);
+    if (!path->guest && DEVICE(endpoint)->hotplugged) {
         /* No reset of the bridge comes before the guest sees the device */
         cxl_hdm_bridge_enable(path->host);
-        path_commit(path, path->decoder);
+        cxl_hdm_host_commit(path, path->decoder);
     }
     return g_steal_pointer(&path);
 }
@@ -391,36 +433,7 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp)
 void cxl_hdm_path_free(CXLHDMPath *path)
 {
     if (path) {
-        assert(!path->mr);
-        if (path->decoder >= 0) {
-            cxl_hdm_bridge_uncommit(path->host, path->decoder,
-                                    &path->unlocked);
-        }
-        QLIST_REMOVE(path, next);
+        cxl_hdm_host_remove(path);
         g_free(path);
-    }
-}
-
-hwaddr cxl_hdm_path_base(const CXLHDMPath *path)
-{
-    return path->range.base;
-}
-
-void cxl_hdm_path_map(CXLHDMPath *path, MemoryRegion *mr)
-{
-    assert(!path->mr);
-    assert(memory_region_size(mr) == path->range.size);
-    /* Above the window's own handler, which knows emulated devices only */
-    memory_region_add_subregion_overlap(&path->fw->mr,
-                                        path->range.base - path->fw->base,
-                                        mr, 1);
-    path->mr = mr;
-}
-
-void cxl_hdm_path_unmap(CXLHDMPath *path)
-{
-    if (path->mr) {
-        memory_region_del_subregion(&path->fw->mr, path->mr);
-        path->mr = NULL;
     }
 }

@@ -18,7 +18,7 @@
 /* Index of a decoder register in the dwords that were read */
 #define HDM_DWORD(reg) (R_CXL_HDM_DECODER##reg - R_CXL_HDM_DECODER_CAPABILITY)
 
-QEMU_BUILD_BUG_ON(VFIO_CXL_DECODER_DWORDS * 4 != CXL_HDM_DECODER_BLOCK_SIZE);
+QEMU_BUILD_BUG_ON(VFIO_CXL_DECODER_DWORDS * 4 != CXL_HDM_BLOCK_SIZE(1));
 
 bool vfio_cxl_check_hdm_region(const struct vfio_region_info *info,
                                Error **errp)
@@ -63,11 +63,11 @@ bool vfio_cxl_check_geometry(const struct vfio_region_info *info,
                    VFIO_REGION_INFO_CAP_CXL_COMP_REGS_VERSION);
         return false;
     }
-    if (info->size < CXL_HDM_DECODER_BLOCK_SIZE || info->size % 4) {
+    if (info->size < CXL_HDM_BLOCK_SIZE(1) || info->size % 4) {
         error_setg(errp, "decoder region %u has size 0x%" PRIx64 ": one "
                    "decoder needs 0x%x bytes, and a multiple of 4",
                    info->index, (uint64_t)info->size,
-                   CXL_HDM_DECODER_BLOCK_SIZE);
+                   CXL_HDM_BLOCK_SIZE(1));
         return false;
     }
     if (cap->bar >= PCI_ROM_SLOT || !bar_size[cap->bar]) {

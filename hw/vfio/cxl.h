@@ -9,8 +9,15 @@
 
 #include "hw/vfio/pci.h"
 
+/* Values of the property "cxl-hdm-commit" */
+enum {
+    VFIO_CXL_COMMIT_FIRMWARE,
+    VFIO_CXL_COMMIT_GUEST,
+    VFIO_CXL_COMMIT_MAX,
+};
+
 /**
- * vfio_cxl_class_init: add the property "cxl" to the VFIO PCI base class
+ * vfio_cxl_class_init: add the CXL properties to the VFIO PCI base class
  * @klass: TYPE_VFIO_PCI_DEVICE
  */
 void vfio_cxl_class_init(ObjectClass *klass);
@@ -35,10 +42,40 @@ bool vfio_cxl_hides_dvsec(VFIOPCIDevice *vdev, uint16_t pos);
 bool vfio_cxl_realize(VFIOPCIDevice *vdev, Error **errp);
 
 /**
- * vfio_cxl_reset: show the decoder committed and the memory mapped again
+ * vfio_cxl_reset: give the guest the decoder and the memory back
  * @vdev: a device that has just been reset
  */
 void vfio_cxl_reset(VFIOPCIDevice *vdev);
+
+/**
+ * vfio_cxl_reset_failed: nothing that was tried reset the device
+ * @vdev: a device for which vfio_cxl_reset() comes next
+ */
+void vfio_cxl_reset_failed(VFIOPCIDevice *vdev);
+
+/**
+ * vfio_cxl_lost: take the memory of a device away that no longer answers
+ * @vdev: the device
+ */
+void vfio_cxl_lost(VFIOPCIDevice *vdev);
+
+/**
+ * vfio_cxl_config_prepare: take the memory away before a write to config
+ * space makes the host gate it
+ * @vdev: the device
+ * @addr: offset in config space
+ * @val: value
+ * @len: bytes
+ */
+void vfio_cxl_config_prepare(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
+                             int len);
+
+/**
+ * vfio_cxl_config_written: act on a write to config space that is done
+ * @vdev, @addr, @val, @len: as for vfio_cxl_config_prepare()
+ */
+void vfio_cxl_config_written(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
+                             int len);
 
 /**
  * vfio_cxl_exit: take the memory away from the guest

@@ -278,6 +278,15 @@ static void test_server_dies(void)
     g_assert_cmpuint(n, <, 200);
 }
 
+/* What the server had not read yet makes the end a reset of the connection */
+static void test_server_resets(void)
+{
+    unsigned int n = server_fails_at_each("reset-at");
+
+    g_assert_cmpuint(n, >, 20);
+    g_assert_cmpuint(n, <, 200);
+}
+
 static void test_server_dies_in_reply(void)
 {
     unsigned int n = server_fails_at_each("close-in-reply");
@@ -314,6 +323,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/error/server-dies", test_server_dies);
     qtest_add_func("/vfio/cxl/error/server-dies-in-reply",
                    test_server_dies_in_reply);
+    qtest_add_func("/vfio/cxl/error/server-resets", test_server_resets);
     qtest_add_data_func("/vfio/cxl/error/server-silent",
                         "--fault silent-at=1", test_server_silent);
     qtest_add_data_func("/vfio/cxl/error/server-stalls",

@@ -308,9 +308,11 @@ static void test_two_devices(void)
                   512 * MiB);
     g_assert_cmphex(qtest_readl(m->qts, BRIDGE_HDM + HDM_NEXT + HDM_TARGET_LO),
                     ==, 9);
+    vfio_cxl_enable_below(m, 1, 14);
     check_memory(m, s, VIRT_WINDOW, 256 * MiB);
     check_memory(m, s2, VIRT_WINDOW + 256 * MiB, 512 * MiB);
     qtest_system_reset(m->qts);
+    vfio_cxl_enable_below(m, 1, 14);
     check_decoder(m->qts, BRIDGE_HDM, VIRT_WINDOW, 256 * MiB);
     check_decoder(m->qts, BRIDGE_HDM + HDM_NEXT, VIRT_WINDOW + 256 * MiB,
                   512 * MiB);
@@ -414,6 +416,8 @@ static void test_hotplug_beside_guest(void)
     g_assert_cmphex(qtest_readl(m->qts, BRIDGE_HDM + HDM_CTRL), ==, 0x600);
     check_decoder(m->qts, BRIDGE_HDM + HDM_NEXT, VIRT_WINDOW + 256 * MiB,
                   256 * MiB);
+    vfio_cxl_power_slot(m, true);
+    vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
     check_memory(m, s, VIRT_WINDOW + 256 * MiB, 256 * MiB);
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);

@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include <glib/gstdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include "hw/pci/pci_regs.h"
 #include "qapi/error.h"
 #include "qobject/qjson.h"
@@ -29,6 +30,12 @@ static const char *server_program(void)
     return path ? path : "./contrib/vfio-user-cxl/vfio-user-cxl";
 }
 
+/* A server that outlives a failed test keeps who reads its output waiting */
+static void end_with_test(gpointer unused)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
 VFIOCXLServer *vfio_cxl_server_start(const char *options)
 {
     VFIOCXLServer *s = g_new0(VFIOCXLServer, 1);
@@ -47,8 +54,8 @@ VFIOCXLServer *vfio_cxl_server_start(const char *options)
                           s->dir, options ? options : "");
     g_assert_true(g_shell_parse_argv(cmd, NULL, &argv, NULL));
     if (!g_spawn_async_with_pipes(NULL, argv, NULL,
-                                  G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-                                  &s->pid, NULL, &out, NULL, &err)) {
+                                  G_SPAWN_DO_NOT_REAP_CHILD, end_with_test,
+                                  NULL, &s->pid, NULL, &out, NULL, &err)) {
         g_error("cannot start %s: %s; build it or set QTEST_VFIO_USER_CXL",
                 argv[0], err->message);
     }
@@ -243,6 +250,18 @@ void vfio_cxl_machine_enumerate(VFIOCXLMachine *m, uint64_t bar_base)
     qtest_writew(q, m->device + PCI_COMMAND,
                  PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     find_hdm_block(m);
+}
+
+uint64_t vfio_cxl_enable_below(VFIOCXLMachine *m, int slot, int bus)
+{
+    uint64_t rp = ecam(BUS_BRIDGE) + (slot << 15);
+    uint64_t device = ecam(bus);
+
+    qtest_writel(m->qts, rp + PCI_PRIMARY_BUS,
+                 BUS_BRIDGE | bus << 8 | bus << 16);
+    g_assert_cmphex(qtest_readw(m->qts, device + PCI_VENDOR_ID), !=, 0xffff);
+    qtest_writew(m->qts, device + PCI_COMMAND, PCI_COMMAND_MEMORY);
+    return device;
 }
 
 VFIOCXLMachine *vfio_cxl_machine_start(const char *args)

@@ -92,6 +92,15 @@ void vfio_cxl_machine_stop(VFIOCXLMachine *m);
 void vfio_cxl_machine_enumerate(VFIOCXLMachine *m, uint64_t bar_base);
 
 /**
+ * vfio_cxl_enable_below: turn Memory Space on for a second device
+ * @slot: of its root port on the bridge's bus
+ * @bus: number to give to its bus
+ *
+ * Returns: its configuration space.
+ */
+uint64_t vfio_cxl_enable_below(VFIOCXLMachine *m, int slot, int bus);
+
+/**
  * vfio_cxl_power_slot: what a guest does when a device comes, or has to go
  */
 void vfio_cxl_power_slot(VFIOCXLMachine *m, bool on);

@@ -1,5 +1,5 @@
 /*
- * Virtual HDM decoder: every state against every kind of write
+ * Virtual HDM decoders: every state against every kind of write
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,17 +22,17 @@ enum {
 #define HDM_SIZE (5 * GiB)
 #define BASE 0x12340000000ull
 
-static CXLHDMDecoderEvent wr(CXLHDMDecoder *d, hwaddr reg, uint32_t value)
+static CXLHDMEvent wr(CXLHDMBlock *d, hwaddr reg, uint32_t value)
 {
-    return cxl_hdm_decoder_write(d, reg, value, 4);
+    return cxl_hdm_block_write(d, reg, value, 4);
 }
 
-static uint32_t rd(const CXLHDMDecoder *d, hwaddr reg)
+static uint32_t rd(const CXLHDMBlock *d, hwaddr reg)
 {
-    return cxl_hdm_decoder_read(d, reg, 4);
+    return cxl_hdm_block_read(d, reg, 4);
 }
 
-static void set_range(CXLHDMDecoder *d, uint64_t base, uint64_t size)
+static void set_range(CXLHDMBlock *d, uint64_t base, uint64_t size)
 {
     wr(d, BASE_LO, base);
     wr(d, BASE_HI, base >> 32);
@@ -45,9 +45,9 @@ typedef enum {
     ST_RESET, ST_RANGED, ST_ERROR, ST_COMMITTED, ST_LOCKED, ST_MAX
 } State;
 
-static void enter(CXLHDMDecoder *d, State state)
+static void enter(CXLHDMBlock *d, State state)
 {
-    cxl_hdm_decoder_init(d, HDM_SIZE, 0x300);
+    cxl_hdm_endpoint_init(d, HDM_SIZE, 0x300);
     switch (state) {
     case ST_RESET:
         break;
@@ -56,14 +56,14 @@ static void enter(CXLHDMDecoder *d, State state)
         break;
     case ST_ERROR:
         set_range(d, BASE, HDM_SIZE / 2);
-        g_assert_cmpint(wr(d, CTRL, COMMIT), ==, CXL_HDM_DECODER_REFUSED);
+        g_assert_cmpint(wr(d, CTRL, COMMIT), ==, CXL_HDM_REFUSED);
         break;
     case ST_COMMITTED:
         set_range(d, BASE, HDM_SIZE);
-        g_assert_cmpint(wr(d, CTRL, COMMIT), ==, CXL_HDM_DECODER_COMMITTED);
+        g_assert_cmpint(wr(d, CTRL, COMMIT), ==, CXL_HDM_CHANGED);
         break;
     case ST_LOCKED:
-        g_assert_true(cxl_hdm_decoder_program(d, BASE));
+        g_assert_true(cxl_hdm_block_program(d, 0, BASE, HDM_SIZE, 0));
         break;
     default:
         g_assert_not_reached();
@@ -75,17 +75,17 @@ typedef struct {
     hwaddr reg;
     uint32_t value;
     struct {
-        CXLHDMDecoderEvent event;
+        CXLHDMEvent event;
         uint32_t after;     /* the register, read back */
         uint32_t ctrl;      /* the control register afterwards */
     } expect[ST_MAX];
 } Transition;
 
-#define NONE CXL_HDM_DECODER_NONE
-#define DONE CXL_HDM_DECODER_COMMITTED
-#define GONE CXL_HDM_DECODER_UNCOMMITTED
-#define REFUSED CXL_HDM_DECODER_REFUSED
-#define IGNORED CXL_HDM_DECODER_IGNORED
+#define NONE CXL_HDM_NONE
+#define DONE CXL_HDM_CHANGED
+#define GONE CXL_HDM_CHANGED
+#define REFUSED CXL_HDM_REFUSED
+#define IGNORED CXL_HDM_IGNORED
 
 #define C_ERR (COMMIT | ERR)
 #define C_OK (COMMIT | COMMITTED)
@@ -163,11 +163,11 @@ static const Transition transitions[] = {
         { GONE, 0, 0 },
         { IGNORED, C_LOCKED, C_LOCKED } } },
     { "global control", GLOBAL, 0xffffffff, {
-        { NONE, 3, 0 },
-        { NONE, 3, 0 },
-        { NONE, 3, C_ERR },
-        { NONE, 3, C_OK },
-        { NONE, 3, C_LOCKED } } },
+        { DONE, 3, 0 },
+        { DONE, 3, 0 },
+        { DONE, 3, C_ERR },
+        { DONE, 3, C_OK },
+        { DONE, 3, C_LOCKED } } },
     { "capability", CAP, 0xffffffff, {
         { IGNORED, 0x300, 0 },
         { IGNORED, 0x300, 0 },
@@ -188,14 +188,14 @@ static void test_transition(const void *data)
     State s;
 
     for (s = 0; s < ST_MAX; s++) {
-        CXLHDMDecoder d;
+        CXLHDMBlock d;
 
         enter(&d, s);
         g_test_message("state %d", s);
         g_assert_cmpint(wr(&d, t->reg, t->value), ==, t->expect[s].event);
         g_assert_cmphex(rd(&d, t->reg), ==, t->expect[s].after);
         g_assert_cmphex(rd(&d, CTRL), ==, t->expect[s].ctrl);
-        g_assert_cmpint(cxl_hdm_decoder_committed(&d), ==,
+        g_assert_cmpint(cxl_hdm_block_committed(&d, 0), ==,
                         !!(t->expect[s].ctrl & COMMITTED));
     }
 }
@@ -203,61 +203,63 @@ static void test_transition(const void *data)
 static void test_widths(void)
 {
     static const unsigned int sizes[] = { 1, 2, 8 };
-    CXLHDMDecoder d;
+    CXLHDMBlock d;
     unsigned int i;
 
     enter(&d, ST_RANGED);
     for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-        g_assert_cmphex(cxl_hdm_decoder_read(&d, BASE_LO, sizes[i]), ==,
+        g_assert_cmphex(cxl_hdm_block_read(&d, BASE_LO, sizes[i]), ==,
                         UINT64_MAX >> (64 - sizes[i] * 8));
-        g_assert_cmpint(cxl_hdm_decoder_write(&d, CTRL, COMMIT, sizes[i]), ==,
-                        CXL_HDM_DECODER_IGNORED);
+        g_assert_cmpint(cxl_hdm_block_write(&d, CTRL, COMMIT, sizes[i]), ==,
+                        CXL_HDM_IGNORED);
     }
-    g_assert_cmphex(cxl_hdm_decoder_read(&d, BASE_LO + 2, 4), ==, 0xffffffff);
-    g_assert_cmpint(wr(&d, CTRL + 2, COMMIT), ==, CXL_HDM_DECODER_IGNORED);
+    g_assert_cmphex(cxl_hdm_block_read(&d, BASE_LO + 2, 4), ==, 0xffffffff);
+    g_assert_cmpint(wr(&d, CTRL + 2, COMMIT), ==, CXL_HDM_IGNORED);
     g_assert_cmphex(rd(&d, CTRL), ==, 0);
 }
 
 /* Type, BI and further decoders of the host do not shine through */
 static void test_capability(void)
 {
-    CXLHDMDecoder d;
+    CXLHDMBlock d;
 
-    cxl_hdm_decoder_init(&d, HDM_SIZE, 0xffffffff);
+    cxl_hdm_endpoint_init(&d, HDM_SIZE, 0xffffffff);
     g_assert_cmphex(rd(&d, CAP), ==, 0x00600700);
 }
 
 static void test_commit_rules(void)
 {
-    CXLHDMDecoder d;
+    CXLHDMBlock d;
 
     enter(&d, ST_RANGED);
     wr(&d, SKIP_LO, 0x10000000);
-    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_DECODER_REFUSED);
+    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_REFUSED);
 
     enter(&d, ST_RANGED);
     wr(&d, SIZE_HI, size_hi + 1);
-    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_DECODER_REFUSED);
+    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_REFUSED);
 
     enter(&d, ST_RESET);
     set_range(&d, -HDM_SIZE + 256 * MiB, HDM_SIZE);
-    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_DECODER_REFUSED);
+    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_REFUSED);
     set_range(&d, -HDM_SIZE, HDM_SIZE);
-    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_DECODER_COMMITTED);
+    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_CHANGED);
 
-    cxl_hdm_decoder_init(&d, 0, 0);
-    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_DECODER_REFUSED);
+    enter(&d, ST_RANGED);
+    wr(&d, BASE_LO, 0x10000000);
+    g_assert_cmpint(wr(&d, CTRL, COMMIT | 7), ==, CXL_HDM_REFUSED);
+    g_assert_cmpint(wr(&d, CTRL, COMMIT | 6), ==, CXL_HDM_CHANGED);
 }
 
 static void test_firmware(void)
 {
-    CXLHDMDecoder d;
+    CXLHDMBlock d;
 
-    cxl_hdm_decoder_init(&d, HDM_SIZE, 0x300);
-    g_assert_false(cxl_hdm_decoder_program(&d, BASE + 4096));
-    g_assert_false(cxl_hdm_decoder_committed(&d));
+    cxl_hdm_endpoint_init(&d, HDM_SIZE, 0x300);
+    g_assert_false(cxl_hdm_block_program(&d, 0, BASE + 4096, HDM_SIZE, 0));
+    g_assert_false(cxl_hdm_block_committed(&d, 0));
 
-    g_assert_true(cxl_hdm_decoder_program(&d, BASE));
+    g_assert_true(cxl_hdm_block_program(&d, 0, BASE, HDM_SIZE, 0));
     g_assert_cmphex(rd(&d, GLOBAL), ==, 2);
     g_assert_cmphex(rd(&d, BASE_LO), ==, base_lo);
     g_assert_cmphex(rd(&d, BASE_HI), ==, BASE >> 32);
@@ -266,12 +268,205 @@ static void test_firmware(void)
     g_assert_cmphex(rd(&d, CTRL), ==, C_LOCKED);
 
     /* Locked is locked, until a reset */
-    g_assert_false(cxl_hdm_decoder_program(&d, BASE));
-    cxl_hdm_decoder_reset(&d);
+    g_assert_cmpint(wr(&d, CTRL, 0), ==, CXL_HDM_IGNORED);
+    g_assert_true(cxl_hdm_block_decodes(&d, 0));
+    cxl_hdm_block_reset(&d);
     g_assert_cmphex(rd(&d, CTRL), ==, 0);
     g_assert_cmphex(rd(&d, BASE_HI), ==, 0);
     g_assert_cmphex(rd(&d, CAP), ==, 0x300);
-    g_assert_true(cxl_hdm_decoder_program(&d, 0));
+    g_assert_true(cxl_hdm_block_program(&d, 0, 0, HDM_SIZE, 0));
+}
+
+/* -- a decoder in effect -- */
+
+static void test_decodes(void)
+{
+    CXLHDMBlock d;
+
+    enter(&d, ST_COMMITTED);
+    g_assert_false(cxl_hdm_block_decodes(&d, 0));
+    g_assert_cmpint(wr(&d, GLOBAL, 2), ==, CXL_HDM_CHANGED);
+    g_assert_true(cxl_hdm_block_decodes(&d, 0));
+    g_assert_cmpint(wr(&d, GLOBAL, 2), ==, CXL_HDM_NONE);
+    wr(&d, GLOBAL, 1);
+    g_assert_false(cxl_hdm_block_decodes(&d, 0));
+}
+
+static const char *accept_above(void *opaque, unsigned int decoder,
+                                uint64_t base, uint64_t size)
+{
+    g_assert_cmpuint(decoder, ==, 0);
+    g_assert_cmphex(size, ==, HDM_SIZE);
+    return base > *(uint64_t *)opaque ? NULL : "too low";
+}
+
+static void test_accept(void)
+{
+    uint64_t limit = BASE;
+    CXLHDMBlock d;
+
+    enter(&d, ST_RANGED);
+    d.accept = accept_above;
+    d.opaque = &limit;
+    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_REFUSED);
+    g_assert_cmpstr(d.refused, ==, "too low");
+    limit = BASE - 1;
+    g_assert_cmpint(wr(&d, CTRL, COMMIT), ==, CXL_HDM_CHANGED);
+    g_assert_null(d.refused);
+}
+
+/* -- several decoders: a bridge's -- */
+
+#define MB256 (256 * MiB)
+#define BRIDGE_CAP 0x382        /* 4 decoders, 8 targets, 256 B and 4 KiB */
+#define N(n, reg) ((reg) + (n) * 0x20)
+#define TARGET_LO SKIP_LO
+#define TARGET_HI SKIP_HI
+
+static void set_range_n(CXLHDMBlock *b, unsigned int n, uint64_t base,
+                        uint64_t size)
+{
+    wr(b, N(n, BASE_LO), base);
+    wr(b, N(n, BASE_HI), base >> 32);
+    wr(b, N(n, SIZE_LO), size);
+    wr(b, N(n, SIZE_HI), size >> 32);
+}
+
+static CXLHDMEvent commit_n(CXLHDMBlock *b, unsigned int n, uint64_t base,
+                            uint64_t size)
+{
+    set_range_n(b, n, base, size);
+    return wr(b, N(n, CTRL), COMMIT);
+}
+
+static void test_bridge_registers(void)
+{
+    CXLHDMBlock b;
+    unsigned int n;
+
+    cxl_hdm_bridge_init(&b, BRIDGE_CAP);
+    g_assert_cmpuint(b.count, ==, 4);
+    g_assert_cmphex(rd(&b, CAP), ==, BRIDGE_CAP);
+    for (n = 0; n < 4; n++) {
+        set_range_n(&b, n, (n + 1) * 0x130000000, MB256);
+        wr(&b, N(n, TARGET_LO), 0x03020100 + n);
+        wr(&b, N(n, TARGET_HI), 0x07060504 + n);
+        g_assert_cmpint(wr(&b, N(n, CTRL), TYPE), ==, CXL_HDM_NONE);
+    }
+    for (n = 0; n < 4; n++) {
+        uint64_t base = (n + 1) * 0x130000000;
+
+        g_assert_cmphex(rd(&b, N(n, BASE_LO)), ==, (uint32_t)base);
+        g_assert_cmphex(rd(&b, N(n, BASE_HI)), ==, base >> 32);
+        g_assert_cmphex(rd(&b, N(n, TARGET_LO)), ==, 0x03020100 + n);
+        g_assert_cmphex(rd(&b, N(n, TARGET_HI)), ==, 0x07060504 + n);
+        g_assert_cmphex(rd(&b, N(n, CTRL)), ==, TYPE);
+    }
+    /* Nothing behind the last one */
+    g_assert_cmpint(wr(&b, N(4, BASE_LO), ~0), ==, CXL_HDM_IGNORED);
+    g_assert_cmphex(rd(&b, N(4, BASE_LO)), ==, 0);
+
+    cxl_hdm_bridge_init(&b, 0x010);
+    g_assert_cmpuint(b.count, ==, 1);
+    cxl_hdm_bridge_init(&b, 0x011);
+    g_assert_cmpuint(b.count, ==, 2);
+}
+
+static void test_bridge_order(void)
+{
+    CXLHDMBlock b;
+
+    cxl_hdm_bridge_init(&b, BRIDGE_CAP);
+    g_assert_cmpint(commit_n(&b, 1, 2 * MB256, MB256), ==, CXL_HDM_REFUSED);
+    g_assert_cmpint(commit_n(&b, 0, 2 * MB256, 2 * MB256), ==,
+                    CXL_HDM_CHANGED);
+    /* At, inside, around and below the first one's range */
+    g_assert_cmpint(commit_n(&b, 1, 2 * MB256, MB256), ==, CXL_HDM_REFUSED);
+    g_assert_cmpint(commit_n(&b, 1, 3 * MB256, MB256), ==, CXL_HDM_REFUSED);
+    g_assert_cmpint(commit_n(&b, 1, MB256, 4 * MB256), ==, CXL_HDM_REFUSED);
+    g_assert_cmpint(commit_n(&b, 1, MB256, MB256), ==, CXL_HDM_REFUSED);
+    g_assert_cmpint(commit_n(&b, 1, 4 * MB256, MB256), ==, CXL_HDM_CHANGED);
+    g_assert_cmpint(commit_n(&b, 3, 6 * MB256, MB256), ==, CXL_HDM_REFUSED);
+    g_assert_cmpint(commit_n(&b, 2, 6 * MB256, MB256), ==, CXL_HDM_CHANGED);
+    g_assert_cmpint(commit_n(&b, 3, 7 * MB256, MB256), ==, CXL_HDM_CHANGED);
+
+    /* A hole in the middle may only be filled with what fits */
+    g_assert_cmpint(wr(&b, N(1, CTRL), 0), ==, CXL_HDM_CHANGED);
+    g_assert_cmpint(commit_n(&b, 1, 4 * MB256, 3 * MB256), ==,
+                    CXL_HDM_REFUSED);
+    g_assert_cmpint(commit_n(&b, 1, 8 * MB256, MB256), ==, CXL_HDM_REFUSED);
+    g_assert_cmpint(commit_n(&b, 1, 5 * MB256, MB256), ==, CXL_HDM_CHANGED);
+    g_assert_true(cxl_hdm_block_decodes(&b, 1));
+}
+
+static void test_bridge_last_byte(void)
+{
+    CXLHDMBlock b;
+
+    cxl_hdm_bridge_init(&b, BRIDGE_CAP);
+    g_assert_cmpint(commit_n(&b, 0, -(uint64_t)MB256, MB256), ==,
+                    CXL_HDM_CHANGED);
+    g_assert_cmpint(commit_n(&b, 1, 0, MB256), ==, CXL_HDM_REFUSED);
+}
+
+static void test_bridge_interleave(void)
+{
+    static const struct {
+        uint32_t cap;
+        unsigned int code;
+        uint64_t size;
+        CXLHDMEvent event;
+    } cases[] = {
+        { 0x382, 0, MB256, CXL_HDM_CHANGED },
+        { 0x382, 1, MB256, CXL_HDM_REFUSED },       /* size per way */
+        { 0x382, 1, 2 * MB256, CXL_HDM_CHANGED },
+        { 0x382, 3, 8 * MB256, CXL_HDM_CHANGED },
+        { 0x382, 4, 16 * MB256, CXL_HDM_REFUSED },  /* no 16 ways */
+        { 0x1382, 4, 16 * MB256, CXL_HDM_REFUSED }, /* but 8 targets */
+        { 0x382, 8, 3 * MB256, CXL_HDM_REFUSED },   /* no 3 ways */
+        { 0xb82, 8, 3 * MB256, CXL_HDM_CHANGED },
+        { 0xb82, 8, 2 * MB256, CXL_HDM_REFUSED },
+        { 0xb82, 9, 6 * MB256, CXL_HDM_CHANGED },
+        { 0xb82, 10, 12 * MB256, CXL_HDM_REFUSED }, /* 8 targets */
+        { 0xb82, 11, 12 * MB256, CXL_HDM_REFUSED }, /* reserved */
+        { 0xb82, 5, 32 * MB256, CXL_HDM_REFUSED },  /* reserved */
+        { 0x312, 0, MB256, CXL_HDM_CHANGED },       /* 1 target */
+        { 0x312, 1, 2 * MB256, CXL_HDM_REFUSED },
+    };
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        CXLHDMBlock b;
+
+        g_test_message("case %u", i);
+        cxl_hdm_bridge_init(&b, cases[i].cap);
+        set_range_n(&b, 0, 16 * MB256, cases[i].size);
+        g_assert_cmpint(wr(&b, CTRL, COMMIT | cases[i].code << 4), ==,
+                        cases[i].event);
+    }
+}
+
+static void test_bridge_firmware(void)
+{
+    CXLHDMBlock b;
+
+    cxl_hdm_bridge_init(&b, BRIDGE_CAP);
+    g_assert_true(cxl_hdm_block_program(&b, 2, 4 * MB256, MB256, 7));
+    g_assert_cmphex(rd(&b, N(2, CTRL)), ==, C_LOCKED);
+    g_assert_cmphex(rd(&b, N(2, TARGET_LO)), ==, 7);
+    g_assert_cmphex(rd(&b, GLOBAL), ==, 2);
+    g_assert_false(cxl_hdm_block_program(&b, 3, 4 * MB256, MB256, 7));
+    g_assert_nonnull(b.refused);
+    g_assert_cmphex(rd(&b, N(3, CTRL)), ==, 0);
+    g_assert_false(cxl_hdm_block_program(&b, 1, 4 * MB256, MB256, 7));
+    g_assert_false(cxl_hdm_block_program(&b, 1, 0, MB256 + 4096, 7));
+    g_assert_true(cxl_hdm_block_program(&b, 1, 3 * MB256, MB256, 7));
+    g_assert_cmpint(wr(&b, N(1, TARGET_LO), 3), ==, CXL_HDM_IGNORED);
+
+    cxl_hdm_block_release(&b, 2);
+    g_assert_cmphex(rd(&b, N(2, CTRL)), ==, 0);
+    g_assert_cmphex(rd(&b, N(2, BASE_LO)), ==, 0);
+    g_assert_true(cxl_hdm_block_committed(&b, 1));
 }
 
 int main(int argc, char **argv)
@@ -289,5 +484,16 @@ int main(int argc, char **argv)
     g_test_add_func("/cxl/hdm-decoder/capability", test_capability);
     g_test_add_func("/cxl/hdm-decoder/commit-rules", test_commit_rules);
     g_test_add_func("/cxl/hdm-decoder/firmware", test_firmware);
+    g_test_add_func("/cxl/hdm-decoder/decodes", test_decodes);
+    g_test_add_func("/cxl/hdm-decoder/accept", test_accept);
+    g_test_add_func("/cxl/hdm-decoder/bridge/registers",
+                    test_bridge_registers);
+    g_test_add_func("/cxl/hdm-decoder/bridge/order", test_bridge_order);
+    g_test_add_func("/cxl/hdm-decoder/bridge/last-byte",
+                    test_bridge_last_byte);
+    g_test_add_func("/cxl/hdm-decoder/bridge/interleave",
+                    test_bridge_interleave);
+    g_test_add_func("/cxl/hdm-decoder/bridge/firmware",
+                    test_bridge_firmware);
     return g_test_run();
 }

@@ -36,20 +36,32 @@ typedef struct CXLHDMRange {
 uint64_t cxl_hdm_first_free(uint64_t from, const CXLHDMRange *used,
                             unsigned int n_used, uint64_t size);
 
+/* No wish for a place in the window */
+#define CXL_HDM_OFFSET_AUTO UINT64_MAX
+
+typedef struct CXLHDMWish {
+    uint64_t size;      /* bytes of HDM, a multiple of 256 MiB */
+    bool guest;         /* the guest commits the decoders, not QEMU */
+    uint64_t offset;    /* in the window, or CXL_HDM_OFFSET_AUTO */
+} CXLHDMWish;
+
 /**
  * cxl_hdm_path_new: check the topology and reserve a range for an endpoint
  * @endpoint: a PCI device that is plugged but not yet seen by the guest
- * @size: bytes of HDM, a multiple of 256 MiB
+ * @wish: what is needed
  * @errp: what rule is broken and how to mend it
  *
  * The endpoint must sit alone and directly below a cxl-rp of a pxb-cxl that
  * is the only target of a window.  The first free range in window order is
- * taken.  The bridge's decoder is committed and locked to it at each reset
- * of the bridge, and at once for a hot-plugged endpoint.
+ * taken, or the one at @wish->offset of the bridge's first window.  The
+ * bridge's decoder is committed and locked to it at each reset of the
+ * bridge, and at once for a hot-plugged endpoint.  With @wish->guest nothing
+ * is reserved and the bridge's decoders are left to the guest.
  *
  * Returns: the path, or NULL.
  */
-CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp);
+CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
+                             Error **errp);
 
 /**
  * cxl_hdm_path_free: give the range and the bridge's decoder back
@@ -58,23 +70,46 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, uint64_t size, Error **errp);
 void cxl_hdm_path_free(CXLHDMPath *path);
 
 /**
- * cxl_hdm_path_base: guest physical address of the range
+ * cxl_hdm_path_base: guest physical address of the range, 0 without one
  * @path: the path
  */
 hwaddr cxl_hdm_path_base(const CXLHDMPath *path);
 
 /**
- * cxl_hdm_path_map: let the guest reach memory at the path's range
+ * cxl_hdm_path_refuse: may the guest commit the endpoint to a range?
  * @path: the path
- * @mr: the memory, of the size that cxl_hdm_path_new() got
+ * @base: guest physical address
+ * @size: bytes, not 0, and the range does not wrap
+ *
+ * It may when the range lies in a window whose only target is the bridge,
+ * is no other device's, and the bridge leads all of it to the endpoint.
+ *
+ * Returns: NULL if so, else the reason for the log.
  */
-void cxl_hdm_path_map(CXLHDMPath *path, MemoryRegion *mr);
+const char *cxl_hdm_path_refuse(const CXLHDMPath *path, uint64_t base,
+                                uint64_t size);
+
+/**
+ * cxl_hdm_path_map: let the guest reach memory
+ * @path: the path
+ * @base: cxl_hdm_path_base(), or where the guest committed the endpoint
+ * @mr: the memory, of the size that cxl_hdm_path_new() got
+ *
+ * It is there while the bridge's decoders lead to it.
+ */
+void cxl_hdm_path_map(CXLHDMPath *path, uint64_t base, MemoryRegion *mr);
 
 /**
  * cxl_hdm_path_unmap: undo cxl_hdm_path_map(); no effect when not mapped
  * @path: the path
  */
 void cxl_hdm_path_unmap(CXLHDMPath *path);
+
+/**
+ * cxl_hdm_path_mapped: can the guest reach the memory now?
+ * @path: the path
+ */
+bool cxl_hdm_path_mapped(const CXLHDMPath *path);
 
 /**
  * cxl_hdm_host_reset: commit and lock the decoders of all paths again

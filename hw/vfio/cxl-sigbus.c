@@ -1,0 +1,155 @@
+/*
+ * CXL Type-2 device passthrough: memory that the host cannot reach
+ *
+ * A mapped page of HDM can go at any time: the server's file shrinks, the
+ * host gates the device, memory fails.  Whoever touches it then, a vCPU or
+ * the monitor, gets SIGBUS.  The mapping is replaced by ordinary memory, so
+ * that the access can end, and the device is gated as soon as the main loop
+ * runs.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include "qemu/atomic.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "cxl-int.h"
+#include "trace.h"
+
+/*
+ * The handler walks this at any time and in any thread.  Entries are never
+ * freed but used again: their number is that of the most devices at a time.
+ */
+typedef struct HDMMapping {
+    uintptr_t start;            /* 0: free */
+    uintptr_t size;
+    bool fault;
+    VFIOCXL *cxl;
+    QEMUBH *bh;
+    struct HDMMapping *next;
+} HDMMapping;
+
+static HDMMapping *mappings;
+static struct sigaction old_action;
+
+static void sigbus_handler(int sig, siginfo_t *info, void *context)
+{
+    uintptr_t addr = (uintptr_t)info->si_addr;
+    HDMMapping *m;
+
+    for (m = qatomic_read(&mappings); m; m = qatomic_read(&m->next)) {
+        uintptr_t start = qatomic_read(&m->start);
+
+        if (start && addr >= start && addr - start < m->size &&
+            mmap((void *)start, m->size, PROT_READ | PROT_WRITE,
+                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0) != MAP_FAILED) {
+            qatomic_set(&m->fault, true);
+            qemu_bh_schedule(m->bh);    /* may be called here */
+            return;
+        }
+    }
+
+    /* Not ours: as if there were no handler here */
+    if (old_action.sa_flags & SA_SIGINFO) {
+        old_action.sa_sigaction(sig, info, context);
+    } else {
+        sigaction(SIGBUS, &old_action, NULL);
+    }
+}
+
+static void sigbus_bh(void *opaque)
+{
+    HDMMapping *m = opaque;
+    VFIOCXL *cxl = m->cxl;
+
+    if (!cxl) {
+        return;
+    }
+    vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_MEMORY_ERROR, true);
+    error_report("vfio %s: the host cannot reach the HDM (SIGBUS): it is "
+                 "taken from the guest until a reset of the device succeeds",
+                 cxl->vdev->vbasedev.name);
+    vfio_cxl_report_failure(cxl, CXL_HDM_FAILURE_MEMORY_ERROR);
+}
+
+static void sigbus_install(void)
+{
+    static bool installed;
+    struct sigaction action = {
+        .sa_sigaction = sigbus_handler,
+        .sa_flags = SA_SIGINFO,
+    };
+
+    if (!installed) {
+        sigaction(SIGBUS, &action, &old_action);
+        installed = true;
+    }
+}
+
+static HDMMapping *mapping_of(const VFIOCXL *cxl)
+{
+    HDMMapping *m;
+
+    for (m = mappings; m && m->cxl != cxl; m = m->next) {
+        ;
+    }
+    return m;
+}
+
+void vfio_cxl_sigbus_add(VFIOCXL *cxl)
+{
+    HDMMapping *m = mapping_of(NULL);
+
+    sigbus_install();
+    if (!m) {
+        m = g_new0(HDMMapping, 1);
+        m->bh = qemu_bh_new(sigbus_bh, m);
+        m->next = mappings;
+        qatomic_store_release(&mappings, m);
+    }
+    m->cxl = cxl;
+    m->fault = false;
+    m->size = cxl->hdm.mmaps[0].size;
+    qatomic_store_release(&m->start, (uintptr_t)cxl->hdm.mmaps[0].mmap);
+}
+
+void vfio_cxl_sigbus_remove(VFIOCXL *cxl)
+{
+    HDMMapping *m = mapping_of(cxl);
+
+    if (m) {
+        qatomic_set(&m->start, 0);
+        qemu_bh_cancel(m->bh);
+        m->cxl = NULL;
+    }
+}
+
+bool vfio_cxl_sigbus_repair(VFIOCXL *cxl)
+{
+    HDMMapping *m = mapping_of(cxl);
+    VFIOMmap *map = &cxl->hdm.mmaps[0];
+    Error *err = NULL;
+    int fd;
+
+    if (!m || !qatomic_read(&m->fault)) {
+        return true;
+    }
+    if (!vfio_cxl_check_file(cxl, &err)) {
+        error_reportf_err(err, VFIO_MSG_PREFIX, cxl->vdev->vbasedev.name);
+        return false;
+    }
+    fd = vfio_device_get_region_fd(cxl->hdm.vbasedev, cxl->hdm.nr);
+    if (mmap(map->mmap, map->size, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_FIXED, fd,
+             cxl->hdm.fd_offset + map->offset) == MAP_FAILED) {
+        error_report("vfio %s: cannot map the HDM again: %s",
+                     cxl->vdev->vbasedev.name, strerror(errno));
+        return false;
+    }
+    qatomic_set(&m->fault, false);
+    return true;
+}
