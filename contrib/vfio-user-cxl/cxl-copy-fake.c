@@ -26,7 +26,7 @@ static CxlDmaWay fake_way(void *opaque, bool write, uint64_t addr,
     Fake *f = opaque;
     uint64_t off = addr - f->ram_base;
 
-    g_assert_cmpuint(*len, <=, CHUNK);
+    g_assert(*len <= CHUNK);
     if (f->hole && addr <= f->hole && f->hole - addr < *len) {
         *len = f->hole - addr;
         if (!*len) {
@@ -47,7 +47,7 @@ static bool fake_start(void *opaque, bool write, uint64_t addr, uint8_t *buf,
 {
     Fake *f = opaque;
 
-    g_assert_false(f->pending);
+    g_assert(!f->pending);
     if (f->refuse_start) {
         return false;
     }
@@ -63,7 +63,7 @@ static void fake_cancel(void *opaque)
 {
     Fake *f = opaque;
 
-    g_assert_true(f->pending);
+    g_assert(f->pending);
     f->pending = false;
     f->cancels++;
 }
@@ -73,8 +73,8 @@ static int fake_hdm(void *opaque, bool write, uint64_t off, void *buf,
 {
     Fake *f = opaque;
 
-    g_assert_cmpuint(off, <=, HDM_SIZE);
-    g_assert_cmpuint(len, <=, HDM_SIZE - off);
+    g_assert(off <= HDM_SIZE);
+    g_assert(len <= HDM_SIZE - off);
     if (f->gated) {
         return -EIO;
     }
@@ -167,7 +167,7 @@ void answer(Fake *f, bool ok)
 {
     uint8_t *ram = f->ram + (f->addr - f->ram_base);
 
-    g_assert_true(f->pending);
+    g_assert(f->pending);
     f->pending = false;
     if (ok && f->write) {
         memcpy(ram, f->buf, f->len);
@@ -193,8 +193,8 @@ void run_to_end(Fake *f)
 
 void check_end(Fake *f, uint32_t status, uint32_t error, uint64_t done)
 {
-    g_assert_false(cxl_copy_runnable(&f->copy));
-    g_assert_cmphex(get(f, CXL_COPY_STATUS, 4), ==, status);
-    g_assert_cmpuint(get(f, CXL_COPY_ERROR, 4), ==, error);
-    g_assert_cmpuint(get(f, CXL_COPY_DONE, 8), ==, done);
+    g_assert(!cxl_copy_runnable(&f->copy));
+    g_assert(get(f, CXL_COPY_STATUS, 4) == status);
+    g_assert(get(f, CXL_COPY_ERROR, 4) == error);
+    g_assert(get(f, CXL_COPY_DONE, 8) == done);
 }

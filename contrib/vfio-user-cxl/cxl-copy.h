@@ -107,7 +107,7 @@ typedef struct CxlCopyOps {
 typedef struct CxlCopyConfig {
     uint64_t hdm_size;              /* bytes */
     unsigned vectors;
-    uint32_t chunk;                 /* most bytes in one step, a multiple of 8 */
+    uint32_t chunk;                 /* bytes in one step, a multiple of 8 */
     uint64_t die_in;                /* be dead in the middle of this request */
     bool no_irq;                    /* completion interrupts get lost */
 } CxlCopyConfig;

@@ -25,27 +25,27 @@ static void test_moves(void)
         start(f, CXL_COPY_OP_TO_HDM, RAM_BASE + off, hdm, len);
         run_to_end(f);
         check_end(f, CXL_COPY_OK, 0, len);
-        g_assert_cmpmem(f->hdm + hdm, len, f->ram + off, len);
-        g_assert_cmpmem(f->hdm, hdm, old->hdm, hdm);
-        g_assert_cmpmem(f->hdm + hdm + len, HDM_SIZE - hdm - len,
-                        old->hdm + hdm + len, HDM_SIZE - hdm - len);
-        g_assert_cmpmem(f->ram, RAM_SIZE, old->ram, RAM_SIZE);
+        g_assert(memcmp(f->hdm + hdm, f->ram + off, len) == 0);
+        g_assert(memcmp(f->hdm, old->hdm, hdm) == 0);
+        g_assert(memcmp(f->hdm + hdm + len, old->hdm + hdm + len, HDM_SIZE - hdm
+                 - len) == 0);
+        g_assert(memcmp(f->ram, old->ram, RAM_SIZE) == 0);
 
         start(f, CXL_COPY_OP_FROM_HDM, hdm - 500, RAM_BASE + off, len);
         run_to_end(f);
         check_end(f, CXL_COPY_OK, 0, len);
-        g_assert_cmpmem(f->hdm + hdm - 500, len, f->ram + off, len);
-        g_assert_cmpmem(f->ram, off, old->ram, off);
-        g_assert_cmpmem(f->ram + off + len, RAM_SIZE - off - len,
-                        old->ram + off + len, RAM_SIZE - off - len);
-        g_assert_cmpuint(f->max_len, ==, MIN(len, CHUNK));
-        g_assert_cmpuint(f->irqs[2], ==, 2);
-        g_assert_cmpuint(get(f, CXL_COPY_COUNT, 4), ==, 2);
+        g_assert(memcmp(f->hdm + hdm - 500, f->ram + off, len) == 0);
+        g_assert(memcmp(f->ram, old->ram, off) == 0);
+        g_assert(memcmp(f->ram + off + len, old->ram + off + len, RAM_SIZE - off
+                 - len) == 0);
+        g_assert(f->max_len == MIN(len, CHUNK));
+        g_assert(f->irqs[2] == 2);
+        g_assert(get(f, CXL_COPY_COUNT, 4) == 2);
         count++;
         fake_free(f);
         fake_free(old);
     }
-    g_assert_cmpuint(count, ==, 135);
+    g_assert(count == 135);
 }
 
 static void test_fill(void)
@@ -57,10 +57,10 @@ static void test_fill(void)
     run_to_end(f);
     check_end(f, CXL_COPY_OK, 0, 203);
     for (int i = 0; i < 203; i++) {
-        g_assert_cmphex(f->hdm[5 + i], ==, (i % 8 + 1) * 0x11);
+        g_assert(f->hdm[5 + i] == (i % 8 + 1) * 0x11);
     }
-    g_assert_cmpmem(f->hdm, 5, old->hdm, 5);
-    g_assert_cmpmem(f->hdm + 208, 100, old->hdm + 208, 100);
+    g_assert(memcmp(f->hdm, old->hdm, 5) == 0);
+    g_assert(memcmp(f->hdm + 208, old->hdm + 208, 100) == 0);
     fake_free(f);
     fake_free(old);
 }
@@ -73,12 +73,12 @@ static void test_hdm_to_hdm(void)
     start(f, CXL_COPY_OP_HDM, 100, 300, 200);
     run_to_end(f);
     check_end(f, CXL_COPY_OK, 0, 200);
-    g_assert_cmpmem(f->hdm + 300, 200, old->hdm + 100, 200);
+    g_assert(memcmp(f->hdm + 300, old->hdm + 100, 200) == 0);
     start(f, CXL_COPY_OP_HDM, HDM_SIZE - 100, HDM_SIZE - 200, 100);
     run_to_end(f);
     check_end(f, CXL_COPY_OK, 0, 100);
-    g_assert_cmpmem(f->hdm + HDM_SIZE - 200, 100, old->hdm + HDM_SIZE - 100,
-                    100);
+    g_assert(memcmp(f->hdm + HDM_SIZE - 200, old->hdm + HDM_SIZE - 100, 100) ==
+             0);
     fake_free(f);
     fake_free(old);
 }
@@ -142,12 +142,12 @@ static void test_bad(void)
         f->irqs[3] = 0;
         put(f, CXL_COPY_COMMAND, CXL_COPY_START, 4);
         check_end(f, CXL_COPY_FAILED, b->error, 0);
-        g_assert_cmpuint(f->irqs[3], ==, b->error != CXL_COPY_E_VECTOR);
-        g_assert_cmpuint(get(f, CXL_COPY_COUNT, 4), ==, i + 1);
+        g_assert(f->irqs[3] == (b->error != CXL_COPY_E_VECTOR));
+        g_assert(get(f, CXL_COPY_COUNT, 4) == i + 1);
     }
-    g_assert_cmpmem(f->hdm, HDM_SIZE, old->hdm, HDM_SIZE);
-    g_assert_cmpmem(f->ram, RAM_SIZE, old->ram, RAM_SIZE);
-    g_assert_cmpuint(f->copy.stats.failed, ==, ARRAY_SIZE(bad));
+    g_assert(memcmp(f->hdm, old->hdm, HDM_SIZE) == 0);
+    g_assert(memcmp(f->ram, old->ram, RAM_SIZE) == 0);
+    g_assert(f->copy.stats.failed == ARRAY_SIZE(bad));
 
     /* a vector that nobody asked for is no error; the last byte is there */
     put(f, CXL_COPY_SRC, UINT64_MAX - 7, 8);
@@ -201,7 +201,7 @@ static void test_dma_lost(void)
     cxl_copy_run(&f->copy);
     answer(f, false);
     check_end(f, CXL_COPY_FAILED, CXL_COPY_E_DMA, CHUNK);
-    g_assert_cmpuint(f->irqs[2], ==, 4);
+    g_assert(f->irqs[2] == 4);
     fake_free(f);
 }
 
@@ -227,7 +227,7 @@ static void test_gated(void)
         f->gated = true;
         run_to_end(f);
         check_end(f, CXL_COPY_FAILED, CXL_COPY_E_GATED, CHUNK);
-        g_assert_cmpuint(f->irqs[2], ==, 2);
+        g_assert(f->irqs[2] == 2);
         fake_free(f);
     }
 }
@@ -238,19 +238,18 @@ static void test_busy(void)
     Fake *f = fake_new(0, false);
 
     start(f, IN, RAM_BASE, 0, 256);
-    g_assert_cmphex(get(f, CXL_COPY_STATUS, 4), ==, CXL_COPY_BUSY);
+    g_assert(get(f, CXL_COPY_STATUS, 4) == CXL_COPY_BUSY);
     cxl_copy_run(&f->copy);
-    g_assert_cmpuint(get(f, CXL_COPY_DONE, 8), ==, CHUNK);
+    g_assert(get(f, CXL_COPY_DONE, 8) == CHUNK);
     start(f, FILL, 1, 2, 3);
-    g_assert_cmphex(get(f, CXL_COPY_STATUS, 4), ==,
-                    CXL_COPY_BUSY | CXL_COPY_REFUSED);
-    g_assert_cmphex(get(f, CXL_COPY_SRC, 8), ==, RAM_BASE);
-    g_assert_cmpuint(get(f, CXL_COPY_LEN, 8), ==, 256);
-    g_assert_cmphex(get(f, CXL_COPY_CONTROL, 4), ==, IN | 0x10200);
+    g_assert(get(f, CXL_COPY_STATUS, 4) == (CXL_COPY_BUSY | CXL_COPY_REFUSED));
+    g_assert(get(f, CXL_COPY_SRC, 8) == RAM_BASE);
+    g_assert(get(f, CXL_COPY_LEN, 8) == 256);
+    g_assert(get(f, CXL_COPY_CONTROL, 4) == (IN | 0x10200));
     run_to_end(f);
     check_end(f, CXL_COPY_OK | CXL_COPY_REFUSED, 0, 256);
-    g_assert_cmpuint(get(f, CXL_COPY_COUNT, 4), ==, 1);
-    g_assert_cmpmem(f->hdm, 256, f->ram, 256);
+    g_assert(get(f, CXL_COPY_COUNT, 4) == 1);
+    g_assert(memcmp(f->hdm, f->ram, 256) == 0);
     start(f, FILL, 0, 0, 8);
     run_to_end(f);
     check_end(f, CXL_COPY_OK, 0, 8);
@@ -267,9 +266,9 @@ static void test_abort(void)
     cxl_copy_run(&f->copy);
     put(f, CXL_COPY_COMMAND, CXL_COPY_ABORT, 4);
     check_end(f, CXL_COPY_FAILED, CXL_COPY_E_ABORTED, CHUNK);
-    g_assert_cmpuint(f->irqs[2], ==, 1);
+    g_assert(f->irqs[2] == 1);
     put(f, CXL_COPY_COMMAND, CXL_COPY_ABORT, 4);
-    g_assert_cmpuint(get(f, CXL_COPY_COUNT, 4), ==, 1);
+    g_assert(get(f, CXL_COPY_COUNT, 4) == 1);
 
     /* with a message on its way: the end comes with its answer */
     f->direct = RAM_SIZE;
@@ -278,11 +277,11 @@ static void test_abort(void)
               i & 1 ? 0 : RAM_BASE, 256);
         cxl_copy_run(&f->copy);
         put(f, CXL_COPY_COMMAND, CXL_COPY_ABORT, 4);
-        g_assert_cmphex(get(f, CXL_COPY_STATUS, 4), ==, CXL_COPY_BUSY);
-        g_assert_false(cxl_copy_runnable(&f->copy));
+        g_assert(get(f, CXL_COPY_STATUS, 4) == CXL_COPY_BUSY);
+        g_assert(!cxl_copy_runnable(&f->copy));
         answer(f, i & 2);
         check_end(f, CXL_COPY_FAILED, CXL_COPY_E_ABORTED, i == 2 ? CHUNK : 0);
-        g_assert_cmpuint(f->irqs[2], ==, i + 2);
+        g_assert(f->irqs[2] == i + 2);
     }
 
     /* too late: all had moved */
@@ -304,13 +303,13 @@ static void test_reset(void)
     f->direct = RAM_SIZE;
     start(f, IN, RAM_BASE, 0, 256);
     cxl_copy_run(&f->copy);
-    g_assert_true(f->pending);
+    g_assert(f->pending);
     cxl_copy_reset(&f->copy);
-    g_assert_cmpuint(f->cancels, ==, 1);
+    g_assert(f->cancels == 1);
     check_end(f, CXL_COPY_IDLE, 0, 0);
-    g_assert_cmpuint(f->irqs[2], ==, 0);
+    g_assert(f->irqs[2] == 0);
     for (uint32_t off = 0; off < CXL_COPY_REGS; off += 4) {
-        g_assert_cmphex(get(f, off, 4), ==, 0);
+        g_assert(get(f, off, 4) == 0);
     }
     /* a late answer changes nothing */
     cxl_copy_dma_done(&f->copy, true);
@@ -318,8 +317,8 @@ static void test_reset(void)
     start(f, IN, RAM_BASE, 0, 256);
     run_to_end(f);
     check_end(f, CXL_COPY_OK, 0, 256);
-    g_assert_cmpuint(get(f, CXL_COPY_COUNT, 4), ==, 1);
-    g_assert_cmpuint(f->copy.stats.started, ==, 2);
+    g_assert(get(f, CXL_COPY_COUNT, 4) == 1);
+    g_assert(f->copy.stats.started == 2);
     fake_free(f);
 }
 
@@ -329,8 +328,8 @@ static void test_access(void)
 
     put(f, CXL_COPY_SRC, 0x11223344, 4);
     put(f, CXL_COPY_SRC + 4, 0x55667788, 4);
-    g_assert_cmphex(get(f, CXL_COPY_SRC, 8), ==, 0x5566778811223344);
-    g_assert_cmphex(get(f, CXL_COPY_SRC + 4, 4), ==, 0x55667788);
+    g_assert(get(f, CXL_COPY_SRC, 8) == 0x5566778811223344);
+    g_assert(get(f, CXL_COPY_SRC + 4, 4) == 0x55667788);
     put(f, CXL_COPY_LEN, 8, 8);
     /* half a command is none, and STATUS to COUNT cannot be written */
     put(f, CXL_COPY_CONTROL, FILL, 4);
@@ -339,15 +338,15 @@ static void test_access(void)
     put(f, CXL_COPY_DONE, UINT64_MAX, 8);
     put(f, CXL_COPY_COUNT, UINT64_MAX, 8);
     check_end(f, CXL_COPY_IDLE, 0, 0);
-    g_assert_cmpuint(get(f, CXL_COPY_COUNT, 8), ==, 0);
+    g_assert(get(f, CXL_COPY_COUNT, 8) == 0);
     put(f, CXL_COPY_COMMAND, 3, 4);
     check_end(f, CXL_COPY_IDLE, 0, 0);
     /* control and command in one access */
     put(f, CXL_COPY_CONTROL, FILL | (uint64_t)CXL_COPY_START << 32, 8);
     run_to_end(f);
     check_end(f, CXL_COPY_OK, 0, 8);
-    g_assert_cmphex(get(f, CXL_COPY_COMMAND, 4), ==, 0);
-    g_assert_cmpuint(f->irqs[0], ==, 0);
+    g_assert(get(f, CXL_COPY_COMMAND, 4) == 0);
+    g_assert(f->irqs[0] == 0);
     fake_free(f);
 }
 
@@ -360,16 +359,16 @@ static void test_faults(void)
     check_end(f, CXL_COPY_OK, 0, 1000);
     start(f, FILL, 0, 0, 1000);
     run_to_end(f);
-    g_assert_true(f->copy.dead);
-    g_assert_cmphex(get(f, CXL_COPY_STATUS, 4), ==, CXL_COPY_BUSY);
-    g_assert_cmpuint(get(f, CXL_COPY_DONE, 8), ==, 500);
+    g_assert(f->copy.dead);
+    g_assert(get(f, CXL_COPY_STATUS, 4) == CXL_COPY_BUSY);
+    g_assert(get(f, CXL_COPY_DONE, 8) == 500);
     fake_free(f);
 
     f = fake_new(0, true);
     start(f, FILL, 0, 0, 8);
     run_to_end(f);
     check_end(f, CXL_COPY_OK, 0, 8);
-    g_assert_cmpuint(f->irqs[2], ==, 0);
+    g_assert(f->irqs[2] == 0);
     fake_free(f);
 }
 

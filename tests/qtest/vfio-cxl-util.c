@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include "hw/pci/pci_regs.h"
+#include "qapi/error.h"
+#include "qobject/qjson.h"
 #include "vfio-cxl-util.h"
 
 /* Bus numbers: pxb-cxl has 12, the enumeration gives 13 to the port */
@@ -66,15 +68,35 @@ VFIOCXLServer *vfio_cxl_server_start(const char *options)
     return s;
 }
 
-void vfio_cxl_server_stop(VFIOCXLServer *s)
+static void end_server(VFIOCXLServer *s)
 {
-    static const char *files[] = { "socket", "hdm", "summary" };
-    int status, i;
+    int status;
 
     kill(s->pid, SIGTERM);
     g_assert_cmpint(waitpid(s->pid, &status, 0), ==, s->pid);
     g_assert_true(WIFEXITED(status));
     g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+    s->pid = 0;
+}
+
+QDict *vfio_cxl_server_summary(VFIOCXLServer *s)
+{
+    g_autofree char *path = g_build_filename(s->dir, "summary", NULL);
+    g_autofree char *text = NULL;
+
+    end_server(s);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return qobject_to(QDict, qobject_from_json(text, &error_abort));
+}
+
+void vfio_cxl_server_stop(VFIOCXLServer *s)
+{
+    static const char *files[] = { "socket", "hdm", "summary" };
+    int i;
+
+    if (s->pid) {
+        end_server(s);
+    }
     for (i = 0; i < ARRAY_SIZE(files); i++) {
         g_autofree char *path = g_build_filename(s->dir, files[i], NULL);
 
@@ -218,6 +240,7 @@ void vfio_cxl_machine_enumerate(VFIOCXLMachine *m, uint64_t bar_base)
     qtest_writew(q, rp + PCI_COMMAND,
                  PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 
+    m->port = rp;
     m->device = ecam(BUS_DEVICE);
     m->component_bar = -1;
     if (qtest_readw(q, m->device + PCI_VENDOR_ID) == 0xffff) {

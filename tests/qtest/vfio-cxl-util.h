@@ -8,6 +8,7 @@
 #define TESTS_VFIO_CXL_UTIL_H
 
 #include "libqtest.h"
+#include "qobject/qdict.h"
 #include "qemu/units.h"
 
 /* Memory map of the virt machine with its default settings */
@@ -39,6 +40,7 @@ typedef struct VFIOCXLServer {
 
 typedef struct VFIOCXLMachine {
     QTestState *qts;
+    uint64_t port;          /* configuration space of the root port */
     uint64_t device;        /* configuration space of the CXL device */
     int component_bar;
     uint64_t block_offset;  /* of the component block in that BAR */
@@ -52,6 +54,11 @@ typedef struct VFIOCXLMachine {
  */
 VFIOCXLServer *vfio_cxl_server_start(const char *options);
 void vfio_cxl_server_stop(VFIOCXLServer *server);
+
+/**
+ * vfio_cxl_server_summary: end the server and return what it counted
+ */
+QDict *vfio_cxl_server_summary(VFIOCXLServer *server);
 
 /**
  * vfio_cxl_server_mem: map the first bytes of the HDM's backing file
