@@ -2,8 +2,12 @@
 #
 # The front door: every target does its own set-up. 'make help' lists them.
 
-# The reference device's memory in make run and make shell.
+# The reference device in make run and make shell: the size of its memory,
+# what it poses as, and what the guest drives it with.
 HDM ?= 256M
+IDENTITY ?= auto
+DRIVER ?= auto
+GUEST_OPTIONS = --hdm '$(HDM)' --identity '$(IDENTITY)' --driver '$(DRIVER)'
 
 PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
@@ -11,8 +15,8 @@ export QEMU_SRC EDIT PREFIX FRESH
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run shell check build unit bench series checkpatch \
-	check-commits refresh lint clean distclean
+.PHONY: help setup guest-options run shell check build unit bench series \
+	checkpatch check-commits refresh lint clean distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -21,6 +25,8 @@ help: ## list the targets
 		awk -F@ '{ printf "  %-14s %s\n", $$1, $$2 }'
 	@echo
 	@echo 'HDM=256M...1T   memory of the device (run, shell)'
+	@echo 'DRIVER=NAME     sfc, cxl_accel (ours) or none (run, shell)'
+	@echo 'IDENTITY=NAME   sfc or accel (run, shell)'
 	@echo 'QEMU_SRC=PATH   QEMU 10.2.x tree or tarball to use as the base'
 	@echo 'EDIT=NAME       the edit that make refresh carries changes to'
 	@echo 'GROUP=NAME...   run only these groups of tests (check)'
@@ -29,11 +35,15 @@ help: ## list the targets
 setup: ## install the Debian packages that are missing (root or sudo)
 	@sh scripts/setup.sh
 
-run: build ## boot a stock Debian guest with the device and report (HDM=)
-	@$(PYTHON) scripts/guest_run.py --hdm $(HDM)
+# A request that cannot be met is refused before anything is built.
+guest-options: setup
+	@$(PYTHON) scripts/guest_options.py $(GUEST_OPTIONS)
 
-shell: build ## the same guest with an interactive shell (HDM=)
-	@$(PYTHON) scripts/guest_run.py --shell --hdm $(HDM)
+run: guest-options build ## boot a stock Debian guest with the device and report (HDM=)
+	@$(PYTHON) scripts/guest_run.py $(GUEST_OPTIONS)
+
+shell: guest-options build ## the same guest with an interactive shell (HDM=)
+	@$(PYTHON) scripts/guest_run.py --shell $(GUEST_OPTIONS)
 
 check: setup ## run every test; the last line counts them (GROUP=)
 	@$(PYTHON) scripts/check.py $(GROUP)
@@ -64,7 +74,8 @@ lint: setup ## check scripts, series and edits; builds nothing
 
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
-		build/bootroms build/qemu-system-aarch64 build/vfio-user-cxl
+		build/module build/bootroms build/qemu-system-aarch64 \
+		build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)
 	@if [ -d build/tree/.git ] && [ -z "$(FORCE)" ]; then \

@@ -24,9 +24,15 @@ from results import Results, read_tap
 from tree import TREE, make_tree
 
 GUEST_RUN = ROOT / "scripts" / "guest_run.py"
-# What a passed-through device is tried with in a guest: the stock driver's
-# device, then one of another size that has no stock driver.
-GUEST_SIZES = ("256M", "4G")
+# What a passed-through device is tried with in a guest, as arguments of
+# guest_run.py: the stock driver first, then the generic identity without a
+# driver and, in a size that is no power of two, with ours and its own tests.
+GUESTS = {
+    "guest-256M": ("--driver", "sfc", "--hdm", "256M"),
+    "guest-256M-none": ("--driver", "none", "--hdm", "256M"),
+    "guest-5G": ("--driver", "cxl_accel", "--hdm", "5G"),
+    "guest-refusals": ("--refusals",),
+}
 
 
 def group_static(results: Results) -> None:
@@ -69,29 +75,28 @@ def group_qtest(results: Results) -> None:
 def group_guest(results: Results) -> None:
     """A stock guest uses the reference device."""
     build()
-    for size in GUEST_SIZES:
-        _guest(results, size)
+    for name, options in GUESTS.items():
+        _guest(results, name, options)
 
 
-def _guest(results: Results, size: str) -> None:
-    log = LOGS / f"check-guest-{size}.log"
+def _guest(results: Results, name: str, options: tuple[str, ...]) -> None:
+    log = LOGS / f"check-{name}.log"
     start = time.monotonic()
-    print(f"guest with {size} of HDM ...", file=sys.stderr, flush=True)
+    print(f"{name}: {' '.join(options)} ...", file=sys.stderr, flush=True)
     with log.open("w+") as stream:
         # Its steps are shown as they come; its verdicts are read after.
         proc = subprocess.Popen(
-            ["/usr/bin/python3", str(GUEST_RUN), "--check", "--hdm", size],
+            ["/usr/bin/python3", str(GUEST_RUN), "--check", *options],
             stdin=subprocess.DEVNULL, stdout=stream, start_new_session=True)
         try:
             proc.wait()
         except BaseException:
             end_group(proc)
             raise
-    read_tap(results, f"guest-{size}", log.read_text(errors="replace"),
+    read_tap(results, name, log.read_text(errors="replace"),
              proc.returncode, log)
-    print(f"guest with {size} of HDM: "
-          f"{elapsed_text(time.monotonic() - start)}", file=sys.stderr,
-          flush=True)
+    print(f"{name}: {elapsed_text(time.monotonic() - start)}",
+          file=sys.stderr, flush=True)
 
 
 GROUPS: dict[str, Callable[[Results], None]] = {

@@ -231,7 +231,8 @@ class PrivateApt:
     def _env(self) -> dict[str, str]:
         return {"APT_CONFIG": str(self.root / "etc/apt.conf"), "LC_ALL": "C"}
 
-    def _query(self, argv: list[str]) -> str:
+    def query(self, argv: list[str]) -> str:
+        """What a command of apt's prints about the private state."""
         return subprocess.run(argv, capture_output=True, text=True,
                               check=False,
                               env={**os.environ, **self._env()}).stdout
@@ -339,7 +340,7 @@ class PrivateApt:
                   f"{record['Version']} of an earlier run", file=sys.stderr,
                   flush=True)
             return record
-        found = list(_records(self._query(["apt-cache", "show", name])))
+        found = list(_records(self.query(["apt-cache", "show", name])))
         found = [r for r in found if "SHA256" in r and "Version" in r]
         suites = ", ".join(s.suite for s in self.sources)
         if not found:
@@ -360,7 +361,7 @@ class PrivateApt:
         record = load_answer(key, None)
         if record is None:
             self.update()
-            for found in _records(self._query(
+            for found in _records(self.query(
                     ["apt-cache", "show", f"{name}={version}"])):
                 if found.get("Version") == version and "SHA256" in found:
                     record = found
@@ -386,16 +387,18 @@ class PrivateApt:
         copy_whole(kept, dest)
         return dest
 
+    def fetch(self, title: str, packages: list[str], dest: Path,
+              size: int) -> None:
+        """Download name=version packages into dest as one shown step."""
+        self.update()
+        self._step(title, ["apt-get", "download", *packages], dest, size)
+
     def _fetch(self, package: str, version: str, record: Record) -> Path:
-        if not self._updated:
-            self.update()
         size = int(record.get("Size", "0"))
         need_space(self.root, (size >> 19) + 16, f"fetching {package}")
         with tempfile.TemporaryDirectory(dir=self.root) as temp:
-            self._step(f"fetch {package} {version}",
-                       ["apt-get", "download",
-                        f"{self._name(package)}={version}"],
-                       Path(temp), size)
+            self.fetch(f"fetch {package} {version}",
+                       [f"{self._name(package)}={version}"], Path(temp), size)
             debs = list(Path(temp).glob("*.deb"))
             if len(debs) != 1:
                 raise UserError(f"apt-get download {package}={version} gave "

@@ -14,7 +14,7 @@ from pathlib import Path
 from common import BUILD, UserError, write_atomic
 from guest_machine import (BOOT_LIMIT_S, GIB, MIB256, Machine, Server, Setup,
                            machine_args, run_dir, run_lock, size_text)
-from guest_report import parse_report
+from guest_facts import parse_report
 from progress import elapsed_text
 
 RESULT = BUILD / "bench/guest.json"

@@ -4,8 +4,8 @@
 
 The initramfs holds busybox, the cxl and daxctl tools with the libraries
 they load, the stock kernel modules of the CXL stack and of the sfc driver,
-and the test programs and the init of tests/guest. The same inputs give the
-same bytes, and it is made again only when an input changes.
+our own driver, and the test programs and the init of tests/guest. The same
+inputs give the same bytes, and it is made again only when an input changes.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from pathlib import Path
 from common import BUILD, ROOT, UserError, run_main, write_atomic
 from guest_elf import module_info, needed
 from guest_fetch import GUEST, STAMP, fetch
+from guest_module import MODULE, make_module
+from guest_module import SOURCES as DRIVER
 from progress import run_step
 
 SOURCES = ROOT / "tests/guest"
@@ -30,7 +32,14 @@ INITRAMFS = GUEST / "initramfs.gz"
 KEY = GUEST / "initramfs.key"
 CROSS_CC = "aarch64-linux-gnu-gcc"
 CFLAGS = ("-static", "-O2", "-Wall", "-Wextra", "-Werror", "-s")
-PROGRAMS = ("hdm-check", "cxl-regs")
+# Each program with its sources besides SOURCES/NAME.c.
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "hdm-check": ("guest-mem.c",),
+    "cxl-regs": ("guest-mem.c",),
+    "accel-check": ("guest-mem.c", "accel-test.c", "accel-test-mem.c",
+                    "accel-test-irq.c", "accel-test-engine.c",
+                    "accel-test-bind.c"),
+}
 TOOLS = ("cxl", "daxctl")
 # In this order a stock guest assembles a committed region.
 CXL_MODULES = ("libnvdimm", "cxl_pmem", "cxl_acpi", "cxl_mem")
@@ -46,10 +55,10 @@ def build_programs() -> None:
     if not shutil.which(CROSS_CC):
         raise UserError(f"{CROSS_CC} is missing: install packages "
                         "gcc-aarch64-linux-gnu and libc6-dev-arm64-cross")
-    for name in PROGRAMS:
+    for name, more in PROGRAMS.items():
         run_step(f"compile {name} for the guest",
-                 [CROSS_CC, *CFLAGS, "-o", GUEST / name,
-                  SOURCES / f"{name}.c", SOURCES / "guest-mem.c"],
+                 [CROSS_CC, *CFLAGS, "-I", DRIVER, "-o", GUEST / name,
+                  *(SOURCES / part for part in (f"{name}.c", *more))],
                  BUILD / f"log/guest-{name}.log")
 
 
@@ -221,6 +230,8 @@ def pack() -> bytes:
     cpio.file("modules/cxl.list", _lines(base), 0o644)
     cpio.file("modules/sfc.list",
               _lines([n for n in both if n not in base]), 0o644)
+    cpio.file(f"modules/{MODULE.name}", MODULE.read_bytes(), 0o644)
+    cpio.file("modules/accel.list", _lines([MODULE.stem]), 0o644)
     return cpio.finish()
 
 
@@ -232,6 +243,7 @@ def _input_key() -> str:
     """Changes whenever an input of the image may have changed."""
     digest = hashlib.sha256()
     inputs = [Path(__file__), Path(__file__).with_name("guest_elf.py"), STAMP,
+              MODULE, DRIVER / "cxl-accel.h",
               *sorted(p for p in SOURCES.iterdir() if p.suffix in (".c", ".h")
                       or p.name == "init")]
     for path in inputs:
@@ -242,6 +254,7 @@ def _input_key() -> str:
 def make_image() -> None:
     """Fetch, compile and pack what is missing or out of date."""
     fetch()
+    make_module()
     key = _input_key()
     if (KEY.is_file() and KEY.read_text() == key and VMLINUZ.is_file()
             and INITRAMFS.is_file()):

@@ -45,6 +45,10 @@ class Setup:
     server: Path
     hdm: int
     identity: str
+    # The driver that the guest loads, or none.
+    driver: str = "none"
+    # What the device is to do wrong: --fault values of its server.
+    faults: list[str] = field(default_factory=list)
     keep: bool = False
     options: list[str] = field(default_factory=list)
 
@@ -138,6 +142,8 @@ class Server:
                 "--hdm-size", str(setup.hdm), "--identity", setup.identity,
                 "--mem-file", f"/proc/{os.getpid()}/fd/{self.memory}",
                 "--summary", str(self.summary_path)]
+        for fault in setup.faults:
+            argv += ["--fault", fault]
         with self.log.open("wb") as log:
             self.proc = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log,
@@ -181,7 +187,7 @@ class Server:
 def machine_args(setup: Setup, server: Server | None) -> list[str]:
     """QEMU's arguments for the demo's machine, console apart."""
     options = " ".join(["console=ttyAMA0", "rdinit=/init", "iomem=relaxed",
-                        "quiet", "loglevel=3", f"identity={setup.identity}",
+                        "quiet", "loglevel=3", f"driver={setup.driver}",
                         *setup.options])
     args = [
         str(setup.qemu), "-nodefaults", "-display", "none", "-no-reboot",

@@ -54,41 +54,47 @@ def _mismatch(offset: int, got: int, want: int) -> str:
             f"expected {want:#018x}")
 
 
-def _chunks(fd: int, size: int) -> Iterator[tuple[int, mmap.mmap]]:
-    for start in range(0, size, CHUNK):
-        with mmap.mmap(fd, min(CHUNK, size - start), offset=start) as view:
-            yield start, view
+def _chunks(fd: int, start: int, size: int) -> Iterator[tuple[int, mmap.mmap]]:
+    """Mappings of a range, with their offsets in it."""
+    for at in range(0, size, CHUNK):
+        with mmap.mmap(fd, min(CHUNK, size - at), offset=start + at) as view:
+            yield at, view
 
 
-def write(fd: int, size: int, seed: int, stride: int) -> None:
-    """Write the pattern: every word with stride 8, else samples."""
+def write(fd: int, start: int, size: int, seed: int, stride: int) -> None:
+    """Write the pattern: every word with stride 8, else samples.
+
+    start, size: the range of the backing memory, in bytes; a word depends
+    on its offset in the range
+    """
     if stride != WORD:
         for offset in sample_offsets(size, stride):
-            os.pwrite(fd, struct.pack("<Q", word(offset, seed)), offset)
+            os.pwrite(fd, struct.pack("<Q", word(offset, seed)),
+                      start + offset)
         return
-    for start, view in _chunks(fd, size):
+    for at, view in _chunks(fd, start, size):
         for pos in range(0, len(view), BLOCK):
-            data = _block((start + pos) // BLOCK, seed)
+            data = _block((at + pos) // BLOCK, seed)
             view[pos:pos + BLOCK] = data.to_bytes(BLOCK, "little")
 
 
-def verify(fd: int, size: int, seed: int, stride: int) -> str:
+def verify(fd: int, start: int, size: int, seed: int, stride: int) -> str:
     """Compare with the pattern; "" or the first difference in words."""
     if stride != WORD:
         for offset in sample_offsets(size, stride):
-            got, = struct.unpack("<Q", os.pread(fd, WORD, offset))
+            got, = struct.unpack("<Q", os.pread(fd, WORD, start + offset))
             if got != word(offset, seed):
-                return _mismatch(offset, got, word(offset, seed))
+                return _mismatch(start + offset, got, word(offset, seed))
         return ""
-    for start, view in _chunks(fd, size):
+    for at, view in _chunks(fd, start, size):
         for pos in range(0, len(view), BLOCK):
             data = int.from_bytes(view[pos:pos + BLOCK], "little")
-            wrong = data ^ _block((start + pos) // BLOCK, seed)
+            wrong = data ^ _block((at + pos) // BLOCK, seed)
             if wrong:
                 low = ((wrong & -wrong).bit_length() - 1) // 64
-                offset = start + pos + low * WORD
+                offset = at + pos + low * WORD
                 got, = struct.unpack_from("<Q", view, pos + low * WORD)
-                return _mismatch(offset, got, word(offset, seed))
+                return _mismatch(start + offset, got, word(offset, seed))
     return ""
 
 

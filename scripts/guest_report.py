@@ -2,86 +2,23 @@
 """Judge what guest and host saw, one row of the table per rule."""
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
-from guest_machine import BRIDGE_BUS, MIB256, Setup, size_text
-
-DRIVER = "sfc"
-
-
-@dataclass
-class Facts:
-    """What one run has seen; the rows are made from nothing else."""
-    setup: Setup
-    report: dict[str, str] = field(default_factory=dict)
-    # Everything the guest printed, for the search for the host's address.
-    text: list[str] = field(default_factory=list)
-    iomem: list[str] = field(default_factory=list)
-    cxl_list: list[str] = field(default_factory=list)
-    # What each pass found: "" is all right, else the first difference.
-    guest_to_host: str = "not run"
-    host_to_guest: str = "not run"
-    words: int = 0
-    stride: int = 8
-    allocated: int = 0
-    # Accesses that reached QEMU's emulation or the server.
-    qemu_hdm: int = -1
-    qemu_other: int = 0
-    # Second writes to a page that trapped; -1: not counted.
-    rewrites: int = -1
-    trace_missing: list[str] = field(default_factory=list)
-    summary: dict[str, Any] = field(default_factory=dict)
-    boot_s: float = 0.0
-
-    def number(self, key: str) -> int:
-        """A number of the guest's report; -1 when it is not there."""
-        try:
-            return int(self.report[key], 0)
-        except (KeyError, ValueError):
-            return -1
-
-    @property
-    def stock(self) -> bool:
-        """Whether a stock driver of the guest is expected to bind."""
-        return self.setup.identity == DRIVER
+import guest_accel
+from guest_facts import WORD, Facts, Row, judged, range_text
+from guest_machine import BRIDGE_BUS, MIB256, size_text
 
 
-@dataclass
-class Row:
-    """A line of the table; `expected` is set when it is not as it must be."""
-    name: str
-    seen: str
-    expected: str = ""
-
-
-def parse_report(lines: list[str]) -> dict[str, str]:
-    """The REPORT key=value lines."""
-    return dict(line[len("REPORT "):].split("=", 1) for line in lines
-                if line.startswith("REPORT ") and "=" in line)
-
-
-def range_text(base: int, size: int) -> str:
-    """A range with its size; what could not be read is said."""
-    if base < 0 or size < 0:
-        return "not reported"
-    if size == 0:
-        return f"{base:#x}, size 0"
-    return f"{base:#x}-{base + size - 1:#x} ({size_text(size)})"
-
-
-def _row(name: str, seen: str, rules: list[tuple[bool, str]]) -> Row:
-    """rules: (holds, what was expected)."""
-    return Row(name, seen, "; ".join(text for holds, text in rules
-                                     if not holds))
-
+# The drivers as people know them.
+OWNERS = {"sfc": "in-tree driver sfc",
+          "cxl_accel": "out-of-tree driver cxl_accel"}
 
 # --- placement -------------------------------------------------------------
 
 def window(facts: Facts) -> Row:
     base, size = facts.number("window.0.base"), facts.number("window.0.size")
     targets = facts.report.get("window.0.targets", "none")
-    return _row("window", f"{range_text(base, size)}, target host bridge "
+    return judged("window", f"{range_text(base, size)}, target host bridge "
                 f"{targets}", [
                     (facts.number("windows") == 1, "exactly one window"),
                     (base > 0 and base % MIB256 == 0,
@@ -104,7 +41,7 @@ def _decoder(facts: Facts, name: str, key: str) -> Row:
     rules = [(base == want and size == facts.setup.hdm,
               range_text(want, facts.setup.hdm))]
     rules += [(value == 1, flag) for flag, value in flags.items()]
-    return _row(name, seen, rules)
+    return judged(name, seen, rules)
 
 
 def bridge_decoder(facts: Facts) -> Row:
@@ -125,7 +62,7 @@ def dvsec_range(facts: Facts) -> Row:
     size = facts.number("dvsec.range1.size")
     valid = facts.number("dvsec.range1.valid")
     want = facts.number("window.0.base")
-    return _row("DVSEC range 1", range_text(base, size)
+    return judged("DVSEC range 1", range_text(base, size)
                 + (", valid" if valid == 1 else ", not valid"), [
                     (base == want and size == facts.setup.hdm,
                      range_text(want, facts.setup.hdm)),
@@ -147,7 +84,7 @@ def host_address(facts: Facts) -> Row:
     seen = "nowhere in what the guest read"
     if found:
         seen = f"{base:#x} seen: {found[0][:60]}"
-    return _row(name, seen, [(not found, "nowhere in the guest")])
+    return judged(name, seen, [(not found, "nowhere in the guest")])
 
 
 def _in_registers(lines: list[str], base: int) -> bool:
@@ -181,9 +118,9 @@ def _region_name(facts: Facts) -> str:
 
 def region(facts: Facts) -> Row:
     name = _region_name(facts)
-    if not facts.stock:
-        return _row("region in the guest",
-                    name or "none: no stock driver for this identity",
+    if not facts.driven:
+        return judged("region in the guest",
+                    name or "none, without a driver",
                     [(not name, "no region")])
     base = facts.number(f"region.{name}.resource")
     size = facts.number(f"region.{name}.size")
@@ -192,7 +129,7 @@ def region(facts: Facts) -> Row:
     want = facts.number("window.0.base")
     kinds = [facts.report.get(f"decoder.decoder{port}.0.target_type")
              for port in (1, 2)]
-    return _row("region in the guest",
+    return judged("region in the guest",
                 f"{name or 'none'}: {range_text(base, size)}, "
                 f"commit={commit}, driver {driver}", [
                     (name == "region0", "region0"),
@@ -216,14 +153,15 @@ def cxl_list(facts: Facts) -> Row:
     regions = list(_objects(found, "region"))
     memdevs = list(_objects(found, "memdev"))
     roots = [d for d in _objects(found, "decoder")
-             if d.get("resource") == base
+             if d["decoder"].startswith("decoder0.")
+             and d.get("resource") == base
              and d.get("size") == facts.setup.window]
     seen = [f"{d['decoder']} {size_text(d['size'])}" for d in roots]
     seen += [f"{m['memdev']} on {m.get('host', '?')}" for m in memdevs]
     seen += [f"{r['region']} at {r.get('resource', 0):#x} "
              f"{size_text(r.get('size', 0))}" for r in regions]
     rules = [(len(roots) == 1, "a root decoder for the window")]
-    if facts.stock:
+    if facts.driven:
         rules += [
             (len(memdevs) == 1
              and memdevs[0].get("host") == facts.report.get("address"),
@@ -233,7 +171,7 @@ def cxl_list(facts: Facts) -> Row:
              f"one region, {range_text(base, facts.setup.hdm)}")]
     else:
         rules.append((not memdevs and not regions, "no memdev, no region"))
-    return _row("cxl list", ", ".join(seen) or "nothing", rules)
+    return judged("cxl list", ", ".join(seen) or "nothing", rules)
 
 
 def _objects(value: Any, kind: str) -> list[dict[str, Any]]:
@@ -257,17 +195,17 @@ def _objects(value: Any, kind: str) -> list[dict[str, Any]]:
 def driver(facts: Facts) -> Row:
     name = facts.report.get("driver", "none")
     address = facts.report.get("address", "none")
-    if not facts.stock:
-        seen = f"{address}: {name}"
-        if name == "none":
-            seen += " (no stock driver knows this identity)"
-        return _row("owner in the guest", seen, [(name == "none", "none")])
+    want = facts.setup.driver
+    seen = f"{address}: {OWNERS.get(name, name)}"
+    if name == "none" and facts.driver_says:
+        seen += f": {facts.driver_says[0]}"
+    if not facts.driven:
+        return judged("owner in the guest", seen, [(name == "none", "none")])
     parents = [value for key, value in facts.report.items()
                if key.startswith("memdev.") and key.endswith(".parent")]
-    return _row("owner in the guest",
-                f"{address}: in-tree driver {name}", [
-                    (name == DRIVER, DRIVER),
-                    (parents == [address], f"a memdev below {address}")])
+    return judged("owner in the guest", seen, [
+        (name == want, want),
+        (parents == [address], f"a memdev below {address}")])
 
 
 def iomem(facts: Facts) -> Row:
@@ -276,32 +214,31 @@ def iomem(facts: Facts) -> Row:
     lines = [line.strip() for line in facts.iomem
              if line.strip().startswith(f"{base:x}-")]
     wants = [(facts.setup.window, "CXL Window 0")]
-    if facts.stock:
+    if facts.driven:
         wants.append((facts.setup.hdm, "region0"))
     rules = [(any(line == f"{base:x}-{base + size - 1:x} : {name}"
                   for line in lines),
               f"{base:x}-{base + size - 1:x} : {name}")
              for size, name in wants]
     names = [line.partition(" : ")[2] for line in lines]
-    return _row("/proc/iomem", " > ".join(names) or "no CXL window", rules)
+    return judged("/proc/iomem", " > ".join(names) or "no CXL window", rules)
 
 
 # --- memory ----------------------------------------------------------------
 
 def _memory(facts: Facts, name: str, wrong: str) -> Row:
-    how = "every word" if facts.stride == 8 else \
-        f"a word each {size_text(facts.stride)}"
-    seen = (f"{facts.words} words over {size_text(facts.setup.hdm)} "
-            f"({how})")
-    return Row(name, f"{wrong if wrong else seen + ', no difference'}",
+    seen = "; ".join(f"{part.words} words ({part.describe(facts.setup.hdm)})"
+                     for part in facts.parts)
+    return Row(name, wrong or f"{seen}; no difference",
                "no difference" if wrong else "")
 
 
 def guest_to_host(facts: Facts) -> Row:
     row = _memory(facts, "guest writes, host reads", facts.guest_to_host)
+    samples = sum(part.words for part in facts.parts if part.stride != WORD)
     # Whole pages come into being, for a little more than each sample.
-    limit = facts.words * 4096 * 2
-    if facts.stride != 8 and facts.allocated > limit and not row.expected:
+    limit = samples * 4096 * 2
+    if samples and facts.allocated > limit and not row.expected:
         row.expected = (f"at most {size_text(limit)} of backing memory, "
                         f"{facts.allocated} bytes exist")
     return row
@@ -318,7 +255,7 @@ def trapped(facts: Facts) -> Row:
     if facts.qemu_hdm < 0:
         return Row("HDM accesses that trapped", "not counted: no range",
                    "QEMU 0, server 0")
-    return _row("HDM accesses that trapped",
+    return judged("HDM accesses that trapped",
                 f"QEMU {facts.qemu_hdm}, server {server}, writing again "
                 f"{facts.rewrites} (traced meanwhile: {facts.qemu_other} "
                 "register accesses)", [
@@ -344,28 +281,4 @@ ROWS = (window, bridge_decoder, endpoint_decoder, dvsec_range, host_address,
 
 def judge(facts: Facts) -> list[Row]:
     """All rows of the table."""
-    return [make(facts) for make in ROWS]
-
-
-def print_table(rows: list[Row], title: str) -> None:
-    """The table for people."""
-    width = max(len(row.name) for row in rows)
-    print(f"\n{title}\n")
-    for row in rows:
-        mark = "WRONG" if row.expected else "ok   "
-        print(f"  {mark}  {row.name:<{width}}  {row.seen}")
-        if row.expected:
-            print(f"  {'':5}  {'':<{width}}  expected: {row.expected}")
-    wrong = sum(bool(row.expected) for row in rows)
-    print(f"\n{len(rows) - wrong} of {len(rows)} as they must be"
-          + (f", {wrong} WRONG" if wrong else ""))
-
-
-def print_tap(rows: list[Row]) -> None:
-    """The same for a test runner."""
-    print(f"1..{len(rows)}")
-    for number, row in enumerate(rows, 1):
-        word = "not ok" if row.expected else "ok"
-        print(f"{word} {number} - {row.name}: {row.seen}")
-        if row.expected:
-            print(f"# expected: {row.expected}")
+    return [make(facts) for make in ROWS] + guest_accel.rows(facts)

@@ -16,21 +16,26 @@ import sys
 import time
 from pathlib import Path
 
+import guest_accel
 import guest_pattern
+import guest_refusal
 import guest_trace
 from common import BUILD, LOGS, UserError, run_main
 from guest_bench import run_bench
+from guest_facts import (WORD, Facts, Part, parse_report, print_table,
+                         print_tap)
 from guest_image import kernel_version, make_image
-from guest_machine import (BOOT_LIMIT_S, GIB, MIB256, Machine, Server, Setup,
+from guest_machine import (BOOT_LIMIT_S, GIB, Machine, Server, Setup,
                            check_programs, end_process, machine_args, run_dir,
                            run_lock, size_text)
-from guest_report import Facts, judge, parse_report, print_table, print_tap
+from guest_options import add_arguments, choose, parse_size
+from guest_report import judge
 from progress import elapsed_text
 
-HDM_MAX = 1 << 40
-# The sfc driver declares exactly this capacity; more fails inside it.
-SFC_HDM = MIB256
+# Up to this size every word is used; beyond it samples of the whole and
+# every word of the end.
 FULL_PASS_MAX = 4 * GIB
+FULL_PASS_PART = GIB
 SAMPLES = 1 << 14
 # A divisor of the samples: what is written again was written before.
 REWRITES = 1 << 10
@@ -38,30 +43,6 @@ REWRITES = 1 << 10
 PASS_LIMIT_S = 60.0
 PASS_LIMIT_PER_GIB_S = 60.0
 CONSOLE_LIMIT_S = 60.0
-
-
-def parse_size(text: str) -> int:
-    """A size such as 256M, 4G or 1T, in bytes."""
-    match = re.fullmatch(r"(\d+)([MGT])(?:i?B)?", text.strip(), re.IGNORECASE)
-    if not match:
-        raise UserError(f"HDM size '{text}' is not a number followed by M, G "
-                        "or T, for instance 256M or 4G")
-    size = int(match[1]) << {"M": 20, "G": 30, "T": 40}[match[2].upper()]
-    if size == 0 or size % MIB256 or size > HDM_MAX:
-        raise UserError(f"HDM size {text} must be a multiple of 256M from "
-                        "256M to 1T")
-    return size
-
-
-def choose_identity(wanted: str, hdm: int) -> str:
-    """The identity for `auto`, and a check of the other choices."""
-    if wanted == "auto":
-        return "sfc" if hdm == SFC_HDM else "accel"
-    if wanted == "sfc" and hdm != SFC_HDM:
-        raise UserError(f"identity sfc needs an HDM of 256M, not "
-                        f"{size_text(hdm)}: its driver declares that capacity;"
-                        " use --identity accel")
-    return wanted
 
 
 class Steps:
@@ -79,37 +60,54 @@ def pass_limit(size: int) -> float:
     return PASS_LIMIT_S + PASS_LIMIT_PER_GIB_S * min(size, FULL_PASS_MAX) / GIB
 
 
-def guest_pass(machine: Machine, facts: Facts, verb: str, seed: int) -> str:
+def parts(size: int) -> list[Part]:
+    """What of the memory is used, and how densely."""
+    if size <= FULL_PASS_MAX:
+        return [Part(0, size, WORD)]
+    return [Part(0, size, size // SAMPLES),
+            Part(size - FULL_PASS_PART, FULL_PASS_PART, WORD)]
+
+
+def guest_pass(machine: Machine, part: Part, verb: str, seed: int) -> str:
     """Have the guest write or verify; returns "" or what went wrong."""
-    machine.order(f"{verb} {seed:#x} {facts.stride}")
-    lines = machine.frame(verb, pass_limit(facts.setup.hdm))
+    machine.order(f"{verb} {seed:#x} {part.stride} {part.start:#x} "
+                  f"{part.size:#x}")
+    lines = machine.frame(verb, pass_limit(part.size))
     match = re.search(r"words=(\d+) errors=(\d+)", "\n".join(lines))
     if not match:
         return f"guest: {lines[-1] if lines else 'no answer'}"
-    facts.words = int(match[1])
+    part.words = int(match[1])
     return "" if match[2] == "0" else f"{match[2]} words differ: {lines[0]}"
+
+
+def check_part(machine: Machine, server: Server, facts: Facts,
+               part: Part) -> None:
+    """The pattern in both directions over one part."""
+    to_host, to_guest = secrets.randbits(63), secrets.randbits(63)
+    where = part.start, part.size
+    wrong = guest_pass(machine, part, "write", to_host)
+    facts.guest_to_host = facts.guest_to_host or wrong or \
+        guest_pattern.verify(server.memory, *where, to_host, part.stride)
+    if part.stride != WORD:
+        facts.allocated = guest_pattern.allocated(server.memory)
+    guest_pattern.write(server.memory, *where, to_guest, part.stride)
+    facts.host_to_guest = facts.host_to_guest or \
+        guest_pass(machine, part, "verify", to_guest)
 
 
 def check_memory(machine: Machine, server: Server, facts: Facts,
                  steps: Steps) -> None:
-    """The pattern in both directions, with the access trace on."""
-    size = facts.setup.hdm
-    facts.stride = 8 if size <= FULL_PASS_MAX else size // SAMPLES
-    to_host, to_guest = secrets.randbits(63), secrets.randbits(63)
+    """The pattern over all parts, with the access trace on."""
+    facts.parts = parts(facts.setup.hdm)
     facts.trace_missing = guest_trace.switch(machine.qmp, True)
     # Register accesses that must show up, so that a count of 0 means it.
     machine.order("endpoint")
     facts.text += machine.frame("endpoint", CONSOLE_LIMIT_S)
-
-    steps.say(f"guest writes a pattern over {size_text(size)}")
-    wrong = guest_pass(machine, facts, "write", to_host)
-    facts.guest_to_host = wrong or guest_pattern.verify(
-        server.memory, size, to_host, facts.stride)
-    facts.allocated = guest_pattern.allocated(server.memory)
-    steps.say("host has read it back and writes its own")
-    guest_pattern.write(server.memory, size, to_guest, facts.stride)
-    facts.host_to_guest = guest_pass(machine, facts, "verify", to_guest)
-    steps.say("guest has verified it")
+    facts.guest_to_host = facts.host_to_guest = ""
+    for part in facts.parts:
+        steps.say("guest and host write and verify "
+                  f"{part.describe(facts.setup.hdm)}")
+        check_part(machine, server, facts, part)
     guest_trace.switch(machine.qmp, False)
 
 
@@ -120,7 +118,8 @@ def check_rewrites(machine: Machine, facts: Facts) -> None:
     event = (guest_trace.REWRITE_EVENT,)
     if block < 0 or guest_trace.switch(machine.qmp, True, event):
         return
-    machine.order(f"write {secrets.randbits(63):#x} {size // REWRITES}")
+    machine.order(f"write {secrets.randbits(63):#x} {size // REWRITES} 0 "
+                  f"{size:#x}")
     machine.frame("write", CONSOLE_LIMIT_S)
     guest_trace.switch(machine.qmp, False, event)
     facts.rewrites = guest_trace.count_rewrites(machine.trace_log, block, size)
@@ -134,6 +133,8 @@ def observe(machine: Machine, server: Server, facts: Facts,
     steps.say("guest has booted")
     lines = machine.read_until("=== end report ===", BOOT_LIMIT_S)
     facts.report = parse_report(lines)
+    facts.driver_says = [line.partition("=")[2] for line in lines
+                         if line.startswith("REPORT accel.message=")]
     if facts.report.get("address", "none") == "none":
         raise UserError(f"the guest finds no CXL device: {lines[-1]}; its "
                         f"console: {machine.console_log}")
@@ -144,9 +145,12 @@ def observe(machine: Machine, server: Server, facts: Facts,
     steps.say("guest has reported")
     check_memory(machine, server, facts, steps)
     check_rewrites(machine, facts)
-    for name in ("dump", "dmesg"):
-        machine.order(name)
-        facts.text += machine.frame(name, CONSOLE_LIMIT_S)
+    guest_accel.observe(machine, facts, steps.say)
+    machine.order("dump")
+    facts.text += machine.frame("dump", CONSOLE_LIMIT_S)
+    machine.order("dmesg")
+    facts.dmesg = machine.frame("dmesg", CONSOLE_LIMIT_S)
+    facts.text += facts.dmesg
     machine.power_off()
     base = facts.number("endpoint.0.base")
     if base >= 0:
@@ -155,9 +159,12 @@ def observe(machine: Machine, server: Server, facts: Facts,
     facts.summary = server.summary()
 
 
-def run_once(setup: Setup) -> Facts:
-    """One run with the device, from start to power-off."""
-    facts, steps = Facts(setup), Steps()
+def run_once(setup: Setup, thorough: bool) -> Facts:
+    """One run with the device, from start to power-off.
+
+    thorough: have the guest run the tests of its driver as well
+    """
+    facts, steps = Facts(setup, thorough=thorough), Steps()
     with run_lock(), run_dir(setup.keep) as where:
         steps.say(f"start the device server: {setup.identity}, "
                   f"{size_text(setup.hdm)} HDM")
@@ -187,10 +194,7 @@ def show(facts: Facts, tap: bool) -> int:
         setup = facts.setup
         print_table(rows, "CXL Type-2 device in a Debian guest, kernel "
                     f"{facts.report.get('kernel', '?')} ({kernel_version()}),"
-                    f" identity {setup.identity}")
-        if not facts.stock:
-            print("No stock driver binds to the generic identity: decoders, "
-                  "placement and memory were checked without one.")
+                    f" identity {setup.identity}, driver {setup.driver}")
         print("cxl list -BPEDMTR: build/log/guest-cxl-list.json, console: "
               "build/log/guest-console.log")
     return 1 if any(row.expected for row in rows) else 0
@@ -215,15 +219,13 @@ def run_shell(setup: Setup) -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hdm", default="256M", metavar="SIZE",
-                        help="size of the device's memory, 256M to 1T")
-    parser.add_argument("--identity", default="auto",
-                        choices=("auto", "sfc", "accel"),
-                        help="what the device poses as; auto: sfc at 256M")
+    add_arguments(parser)
     parser.add_argument("--shell", action="store_true",
                         help="interactive guest instead of the table")
     parser.add_argument("--check", action="store_true",
                         help="TAP output, one line for each row")
+    parser.add_argument("--refusals", action="store_true",
+                        help="devices that our driver must refuse, as TAP")
     parser.add_argument("--bench", action="store_true",
                         help="measure memory, mapping time and boot time")
     parser.add_argument("--runs", type=int, default=5,
@@ -249,9 +251,9 @@ def main() -> int:
     # A closed terminal must not leave processes behind.
     _end_on(signal.SIGHUP)
     hdm = parse_size(args.hdm)
+    identity, driver = choose(args.identity, args.driver, hdm)
     setup = Setup(qemu=args.qemu.absolute(), server=args.server.absolute(),
-                  hdm=hdm, identity=choose_identity(args.identity, hdm),
-                  keep=args.keep)
+                  hdm=hdm, identity=identity, driver=driver, keep=args.keep)
     check_programs(setup)
     make_image()
     LOGS.mkdir(parents=True, exist_ok=True)
@@ -260,9 +262,11 @@ def main() -> int:
     if args.shell:
         return run_shell(setup)
     try:
-        return show(run_once(setup), args.check)
+        if args.refusals:
+            return guest_refusal.run(setup)
+        return show(run_once(setup, args.check), args.check)
     except UserError as error:
-        if args.check:
+        if args.check or args.refusals:
             print("Bail out! "
                   + " ".join(line.strip() for line
                              in str(error).splitlines()[:2]))

@@ -1,5 +1,6 @@
 /*
- * Access to physical addresses from a guest program, through /dev/mem.
+ * Access to physical addresses from a guest program, through /dev/mem or
+ * another file that maps memory.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -41,18 +42,27 @@ uint64_t parse_u64(const char *text, const char *what)
     return value;
 }
 
-static int devmem_fd(void)
+static const char *mem_path = "/dev/mem";
+/*
+ * O_SYNC: the kernel then maps memory that it does not manage as Device
+ * memory, which forbids merged or repeated accesses.
+ */
+static int mem_flags = O_RDWR | O_SYNC | O_CLOEXEC;
+
+void phys_use_file(const char *path)
+{
+    mem_path = path;
+    mem_flags = O_RDWR | O_CLOEXEC;
+}
+
+static int mem_fd(void)
 {
     static int fd = -1;
 
     if (fd < 0) {
-        /*
-         * O_SYNC: the kernel then maps memory that it does not manage as
-         * Device memory, which forbids merged or repeated accesses.
-         */
-        fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
+        fd = open(mem_path, mem_flags);
         if (fd < 0) {
-            die("cannot open /dev/mem: %s", strerror(errno));
+            die("cannot open %s: %s", mem_path, strerror(errno));
         }
     }
     return fd;
@@ -67,12 +77,13 @@ volatile void *phys_map(uint64_t base, size_t size)
 {
     size_t slack = page_slack(base);
     void *ptr = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_SHARED,
-                     devmem_fd(), (off_t)(base - slack));
+                     mem_fd(), (off_t)(base - slack));
 
     if (ptr == MAP_FAILED) {
-        die("cannot map 0x%llx bytes at 0x%llx: %s; is iomem=relaxed on the "
-            "kernel command line?", (unsigned long long)size,
-            (unsigned long long)base, strerror(errno));
+        die("cannot map 0x%llx bytes at 0x%llx of %s: %s%s",
+            (unsigned long long)size, (unsigned long long)base, mem_path,
+            strerror(errno), mem_flags & O_SYNC ?
+            "; is iomem=relaxed on the kernel command line?" : "");
     }
     return (volatile char *)ptr + slack;
 }

@@ -1,5 +1,6 @@
 /*
- * Access to physical addresses from a guest program, through /dev/mem.
+ * Access to physical addresses from a guest program, through /dev/mem or
+ * another file that maps memory.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,6 +22,12 @@ void die(const char *fmt, ...)
  * @what names the number in the error; a malformed one ends the program.
  */
 uint64_t parse_u64(const char *text, const char *what);
+
+/*
+ * Have phys_map() map @path instead of /dev/mem; addresses are offsets in it.
+ * Call it before the first mapping.
+ */
+void phys_use_file(const char *path);
 
 /*
  * Map @size bytes of physical memory at @base (any alignment), for reading

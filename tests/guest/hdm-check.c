@@ -1,7 +1,12 @@
 /*
- * Write or verify a pattern over a range of physical memory.
+ * Write or verify a pattern over a range of physical memory, or of a file
+ * that maps memory.
  *
- * Usage: hdm-check write|verify BASE SIZE SEED STRIDE
+ * Usage: hdm-check write|verify BASE SIZE SEED STRIDE [FILE]
+ *
+ * Without FILE, BASE is a physical address.  With it, BASE is an offset in
+ * FILE, for instance the character device of a driver: whoever maps it there
+ * gets the mapping that the driver chose, /dev/mem that of device registers.
  *
  * Each 64-bit word depends on its offset in the range and on the seed, so
  * that a shifted, aliased or stale mapping cannot look right.  STRIDE 8 means
@@ -155,8 +160,8 @@ static void run_sampled(Job *job)
 
 static void parse_args(Job *job, int argc, char **argv)
 {
-    if (argc != 6) {
-        die("usage: hdm-check write|verify BASE SIZE SEED STRIDE");
+    if (argc != 6 && argc != 7) {
+        die("usage: hdm-check write|verify BASE SIZE SEED STRIDE [FILE]");
     }
     if (strcmp(argv[1], "write") && strcmp(argv[1], "verify")) {
         die("unknown action '%s': use write or verify", argv[1]);
@@ -166,6 +171,9 @@ static void parse_args(Job *job, int argc, char **argv)
     job->size = parse_u64(argv[3], "size");
     job->seed = parse_u64(argv[4], "seed");
     job->stride = parse_u64(argv[5], "stride");
+    if (argc == 7) {
+        phys_use_file(argv[6]);
+    }
     if (!job->size || job->base % MAP_SAMPLE || job->size % MAP_SAMPLE) {
         die("base 0x%" PRIx64 " and size 0x%" PRIx64 " must be multiples of "
             "4096 and the size not 0", job->base, job->size);
