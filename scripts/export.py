@@ -10,7 +10,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from build import (EMULATOR, SERVER, configure, linked_programs, tools_env)
+import acpi_tables
+from build import (ACPI_TEST, EMULATOR, SERVER, configure, linked_programs,
+                   tools_env)
 from common import BUILD, LOGS, ROOT, UserError, atomic_dir, run_main
 from gitrepo import Git, identity
 from progress import run_step
@@ -31,6 +33,7 @@ def titles(git: Git, commits: list[str]) -> list[str]:
 
 def export(prefix: str) -> int:
     """Write build/series: the patches and their cover letter."""
+    acpi_tables.ensure()
     git, commits = make_tree()
     if not commits:
         raise UserError("series has no commit to export")
@@ -99,7 +102,7 @@ def _programs(out: Path) -> list[str]:
     """What is built of one commit: all that the series adds or changes."""
     ours = re.compile(r"^(?:tests/(?:unit|qtest)|contrib)/")
     known = linked_programs(out)
-    names = {EMULATOR, SERVER, "cxl-test"}
+    names = {EMULATOR, SERVER, "cxl-test", ACPI_TEST}
     for pattern in ("tests/unit/test-*.c", "tests/qtest/*-test.c",
                     "contrib/*/test-*.c"):
         names |= {path.stem for path in ROOT.glob(pattern)}
