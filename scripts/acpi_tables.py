@@ -13,7 +13,7 @@ them. Run by itself, this makes them anew and records them.
 """
 
 import argparse
-import concurrent.futures
+import contextlib
 import difflib
 import os
 import re
@@ -21,14 +21,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from build import ACPI_TEST as PROGRAM
 from build import EMULATOR, OUT, build
 from cache import cached, store
 from common import BUILD, LOGS, UserError, run_main, sha256_file, write_atomic
-from progress import run_step
+from progress import SPARSE_SECONDS, elapsed_text, run_step
 from results import Results
 from series import SERIES, load
 from tree import BASE, TREE, make_tree
@@ -60,11 +62,20 @@ def _link_firmware(place: Path) -> None:
         (place / name).symlink_to(found)
 
 
-def prepare(place: Path, tree: Path, out: Path) -> None:
+@contextlib.contextmanager
+def prepared(place: Path, tree: Path, out: Path) -> Iterator[Path]:
     """Make a directory that bios-tables-test takes for a build directory.
 
     Its expected files are a copy, so that they can be written.
     """
+    _prepare(place, tree, out)
+    # Sockets go there, and the path of a checkout may be too long for one.
+    with tempfile.TemporaryDirectory(prefix="cxl-acpi-") as temp:
+        (place / "tmp").symlink_to(temp)
+        yield place
+
+
+def _prepare(place: Path, tree: Path, out: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(tree / DATA, place / DATA)
     (place / "tests/qtest").mkdir()
@@ -82,7 +93,7 @@ def prepare(place: Path, tree: Path, out: Path) -> None:
 
 def _environment(place: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "QTEST_QEMU_BINARY": f"./{EMULATOR}", "V": "1",
-            "TMPDIR": str(place), **more}
+            "TMPDIR": os.readlink(place / "tmp"), **more}
 
 
 def cases(place: Path) -> list[str]:
@@ -193,30 +204,29 @@ def asl_diff(old: Path, new: Path, name: str) -> str:
 
 # --- golden tables ---------------------------------------------------------
 
-def rebuild() -> dict[str, Path]:
+def rebuild(tree: Path = TREE, out: Path = OUT) -> dict[str, Path]:
     """Make the series' golden tables as QEMU's developers do.
 
     An error when a table of the base comes out otherwise than its expected
     file. Returns path in QEMU's tree -> the new file.
     """
     golden = load().golden()
-    place = PLACE / "rebuild"
     log = LOGS / "golden.log"
-    prepare(place, TREE, OUT)
-    for path in golden:
-        (place / path).write_bytes(b"")
-    run_step("build the golden ACPI tables",
-             ["bash", TREE / DATA / "rebuild-expected-aml.sh"], log,
-             env={"TMPDIR": str(place)}, cwd=place)
+    with prepared(PLACE / "rebuild", tree, out) as place:
+        for path in golden:
+            (place / path).write_bytes(b"")
+        run_step("build the golden ACPI tables",
+                 ["bash", tree / DATA / "rebuild-expected-aml.sh"], log,
+                 env=_environment(place), cwd=place)
     text = log.read_text(errors="replace")
     empty = [path for path in golden if not (place / path).stat().st_size]
     if empty or re.search(r"^(?:not ok|Bail out)", text, re.MULTILINE):
         raise UserError(f"{PROGRAM} failed"
                         + (f" and made no {empty[0]}" if empty else "")
                         + f"; full log: {log}")
-    for name in changed_tables(place, TREE):
+    for name in changed_tables(place, tree):
         if f"{DATA}/{name}" not in golden and \
-                not only_addresses(place, TREE, name):
+                not only_addresses(place, tree, name):
             raise UserError(f"{DATA}/{name} is not as the base's expected "
                             "file any more: see make check GROUP=acpi")
     return {path: place / path for path in golden}
@@ -303,32 +313,53 @@ def _moved_tables(place: Path, case: str, names: list[str]) -> list[str]:
     return [Path(name).name for name in moved] if good else []
 
 
+def _run_cases(place: Path, names: list[str]) -> list[tuple[bool, str]]:
+    """Run the cases, two at a time."""
+    start = time.monotonic()
+    pool = ThreadPoolExecutor(2)
+    try:
+        runs: list[Future[tuple[bool, str]]] = [
+            pool.submit(run_case, place, case, names) for case in names]
+        waiting = set(runs)
+        while waiting:
+            waiting = wait(runs, SPARSE_SECONDS).not_done
+            print("boot machines for their ACPI tables"
+                  f"{' ...' if waiting else ': done,'} "
+                  f"{elapsed_text(time.monotonic() - start)}  "
+                  f"{len(runs) - len(waiting)}/{len(runs)}",
+                  file=sys.stderr, flush=True)
+        return [run.result() for run in runs]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def check(results: Results) -> None:
     """Run all cases: each table is its expected file, byte for byte."""
     build(tests=True)
     ensure()
     _check_files(results)
-    place = PLACE / "check"
-    prepare(place, TREE, OUT)
-    names = cases(place)
-    print(f"boot {len(names)} machines for their ACPI tables ...",
-          file=sys.stderr, flush=True)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda case: run_case(place, case, names),
-                             names))
-    write_atomic(LOG, "\n".join(text for _, text in done))
-    for case, (good, text) in zip(names, done, strict=True):
-        title = f"{PROGRAM} {case}"
-        moved = [] if good else _moved_tables(place, case, names)
-        if good:
-            results.passed(title)
-        elif moved:
-            results.passed(f"{title} ({', '.join(moved)}: all but the "
-                           "firmware's addresses)")
-        else:
-            tables = re.findall(r"Warning! (\S+) binary file mismatch", text)
-            results.failed(title, f"{text}\ntables that differ: "
-                           f"{' '.join(tables) or 'none'}; full log: {LOG}")
+    with prepared(PLACE / "check", TREE, OUT) as place:
+        names = cases(place)
+        done = _run_cases(place, names)
+        write_atomic(LOG, "\n".join(text for _, text in done))
+        for case, (good, text) in zip(names, done, strict=True):
+            _judge(results, case, good, text,
+                   [] if good else _moved_tables(place, case, names))
+
+
+def _judge(results: Results, case: str, good: bool, text: str,
+           moved: list[str]) -> None:
+    """Count one case: what it said, and what only the firmware changed."""
+    title = f"{PROGRAM} {case}"
+    if good:
+        results.passed(title)
+    elif moved:
+        results.passed(f"{title} ({', '.join(moved)}: all but the "
+                       "firmware's addresses)")
+    else:
+        tables = re.findall(r"Warning! (\S+) binary file mismatch", text)
+        results.failed(title, f"{text}\ntables that differ: "
+                       f"{' '.join(tables) or 'none'}; full log: {LOG}")
 
 
 def main() -> int:

@@ -103,7 +103,11 @@ static size_t package_length(const uint8_t *p, const uint8_t *end,
     size_t length;
 
     *bytes = 0;
-    if (p >= end || (more = *p >> 6) >= end - p) {
+    if (p >= end) {
+        return 0;
+    }
+    more = *p >> 6;
+    if (more >= end - p) {
         return 0;
     }
     length = more ? *p & 0xf : *p & 0x3f;
