@@ -195,10 +195,20 @@ def asl(table: Path) -> list[str]:
             for at in range(0, len(data), 16)]
 
 
-def asl_diff(old: Path, new: Path, name: str) -> str:
-    """The difference of two tables' sources."""
+def asl_diff(path: str, digest: str, new: Path, tree: Path) -> str:
+    """The difference to the recorded table with that SHA-256.
+
+    Where the cache has it not, the difference to the base's table of that
+    kind instead, or to nothing: the text of the golden tables' commit tells
+    how that is to be.
+    """
+    kind = tree / path.partition(".")[0]
+    old = cached(digest) or (kind if kind.is_file() else None)
+    name = Path(path).name
+    title = f"recorded {name}" if cached(digest) else \
+        f"base's {kind.name}" if old else "nothing"
     return "\n".join(difflib.unified_diff(
-        asl(old), asl(new), f"recorded/{name}", f"built/{name}",
+        asl(old) if old else [], asl(new), title, f"built {name}",
         lineterm=""))
 
 
@@ -232,27 +242,32 @@ def rebuild(tree: Path = TREE, out: Path = OUT) -> dict[str, Path]:
     return {path: place / path for path in golden}
 
 
-def ensure() -> None:
-    """Have every golden table in the cache, and so in build/tree.
+def verify(tree: Path = TREE, out: Path = OUT) -> dict[str, Path]:
+    """Make the golden tables with a build; an error when one is not what
+    `series` records. Returns path in QEMU's tree -> the new file."""
+    golden = load().golden()
+    files = rebuild(tree, out)
+    for path, file in files.items():
+        actual = sha256_file(file)
+        if actual != golden[path]:
+            diff = LOGS / f"golden-{file.name}.diff"
+            write_atomic(diff, asl_diff(path, golden[path], file, tree)
+                         + "\n")
+            raise UserError(f"golden table {file.name} came out with SHA-256 "
+                            f"{actual}, series records {golden[path]}; what "
+                            f"differs: {diff}. If that is meant to be, run "
+                            "make golden")
+    return files
 
-    An error when the build makes another than `series` records.
-    """
+
+def ensure() -> None:
+    """Have every golden table in the cache, and so in build/tree."""
     golden = load().golden()
     if all(cached(digest) for digest in golden.values()):
         return
     build(tests=True)
-    wrong = []
-    for path, file in rebuild().items():
-        actual = sha256_file(file)
-        if actual == golden[path]:
-            store(file, actual)
-        else:
-            wrong.append(f"{Path(path).name} has SHA-256 {actual}, series "
-                         f"records {golden[path]}")
-    if wrong:
-        raise UserError(f"golden tables came out otherwise: "
-                        f"{'; '.join(wrong)}. If that is meant to be, run "
-                        "make golden")
+    for path, file in verify().items():
+        store(file, golden[path])
     make_tree()
 
 
@@ -268,9 +283,7 @@ def record() -> int:
         if actual == golden[path]:
             continue
         changed += 1
-        old = cached(golden[path])
-        print(asl_diff(old, file, Path(path).name) if old else
-              f"{path} is new, or its old state is not in the cache")
+        print(asl_diff(path, golden[path], file, TREE))
         text = text.replace(f"golden {path} {golden[path]}\n",
                             f"golden {path} {actual}\n")
     if changed:
