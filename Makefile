@@ -16,7 +16,7 @@ export QEMU_SRC EDIT PREFIX FRESH
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup guest-options run shell check build unit bench series \
-	checkpatch check-commits refresh lint clean distclean
+	checkpatch check-commits refresh golden lint clean distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -69,13 +69,16 @@ check-commits: setup ## build every commit of the series by itself
 refresh: setup ## carry changes made in build/tree back into edits/ (EDIT=)
 	@$(PYTHON) scripts/refresh.py
 
+golden: setup ## make the golden ACPI tables anew, and record them in series
+	@$(PYTHON) scripts/acpi_tables.py
+
 lint: setup ## check scripts, series and edits; builds nothing
 	@$(PYTHON) scripts/static_checks.py
 
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
-		build/module build/bootroms build/qemu-system-aarch64 \
-		build/vfio-user-cxl
+		build/module build/bootroms build/acpi \
+		build/qemu-system-aarch64 build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)
 	@if [ -d build/tree/.git ] && [ -z "$(FORCE)" ]; then \

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
-
+import acpi_tables
 import static_checks
 from build import OUT, build, qtests, unit_tests
 from common import LOGS, ROOT, UserError, run_main
@@ -72,6 +72,11 @@ def group_qtest(results: Results) -> None:
                     env)
 
 
+def group_acpi(results: Results) -> None:
+    """QEMU's ACPI tables, with and without CXL, are the expected ones."""
+    acpi_tables.check(results)
+
+
 def group_guest(results: Results) -> None:
     """A stock guest uses the reference device."""
     build()
@@ -104,6 +109,7 @@ GROUPS: dict[str, Callable[[Results], None]] = {
     "checkpatch": group_checkpatch,
     "unit": group_unit,
     "qtest": group_qtest,
+    "acpi": group_acpi,
     "guest": group_guest,
 }
 
