@@ -29,12 +29,21 @@ VMLINUZ = GUEST / "vmlinuz"
 INITRAMFS = GUEST / "initramfs.gz"
 KEY = GUEST / "initramfs.key"
 CROSS_CC = "aarch64-linux-gnu-gcc"
-CFLAGS = ("-static", "-O2", "-Wall", "-Wextra", "-Werror", "-s")
-PROGRAMS = ("hdm-check", "cxl-regs")
+CFLAGS = ("-static", "-O2", "-Wall", "-Wextra", "-Werror", "-s",
+          "-pthread")
+# Each program with its sources besides SOURCES/NAME.c.
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "hdm-check": ("guest-mem.c",),
+    "cxl-regs": ("guest-mem.c",),
+    "hdm-bench": ("guest-mem.c", "bench-loops.c", "bench-target.c"),
+}
+SCRIPTS = ("bench-setup",)
 TOOLS = ("cxl", "daxctl")
 # In this order a stock guest assembles a committed region.
 CXL_MODULES = ("libnvdimm", "cxl_pmem", "cxl_acpi", "cxl_mem")
 SFC_MODULES = ("mtd", "sfc")
+# QEMU's emulated memory device, which the benchmark compares with.
+TYPE3_MODULES = ("cxl_pci", "device_dax", "dax_hmem", "dax_cxl")
 LIBRARY_DIRS = ("usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu",
                 "usr/lib", "lib")
 
@@ -46,10 +55,10 @@ def build_programs() -> None:
     if not shutil.which(CROSS_CC):
         raise UserError(f"{CROSS_CC} is missing: install packages "
                         "gcc-aarch64-linux-gnu and libc6-dev-arm64-cross")
-    for name in PROGRAMS:
+    for name, more in PROGRAMS.items():
         run_step(f"compile {name} for the guest",
                  [CROSS_CC, *CFLAGS, "-o", GUEST / name,
-                  SOURCES / f"{name}.c", SOURCES / "guest-mem.c"],
+                  *(SOURCES / part for part in (f"{name}.c", *more))],
                  BUILD / f"log/guest-{name}.log")
 
 
@@ -208,6 +217,8 @@ def pack() -> bytes:
     cpio.link("bin/sh", "busybox")
     for name in PROGRAMS:
         cpio.file(f"bin/{name}", (GUEST / name).read_bytes())
+    for name in SCRIPTS:
+        cpio.file(f"bin/{name}", (SOURCES / name).read_bytes())
     tools = [find_tool(name) for name in TOOLS]
     for path in tools:
         cpio.file(f"bin/{path.name}", path.read_bytes())
@@ -215,12 +226,16 @@ def pack() -> bytes:
         cpio.file(f"lib/{name}", image)
     modules = Modules()
     base = modules.order(CXL_MODULES)
-    both = modules.order(CXL_MODULES + SFC_MODULES)
-    for name in both:
-        cpio.file(f"modules/{name}.ko", modules.load(name), 0o644)
     cpio.file("modules/cxl.list", _lines(base), 0o644)
-    cpio.file("modules/sfc.list",
-              _lines([n for n in both if n not in base]), 0o644)
+    all_names = list(base)
+    for list_name, wanted in (("sfc", SFC_MODULES),
+                              ("type3", TYPE3_MODULES)):
+        more = [n for n in modules.order(CXL_MODULES + wanted)
+                if n not in base]
+        cpio.file(f"modules/{list_name}.list", _lines(more), 0o644)
+        all_names += [n for n in more if n not in all_names]
+    for name in all_names:
+        cpio.file(f"modules/{name}.ko", modules.load(name), 0o644)
     return cpio.finish()
 
 
@@ -233,7 +248,7 @@ def _input_key() -> str:
     digest = hashlib.sha256()
     inputs = [Path(__file__), Path(__file__).with_name("guest_elf.py"), STAMP,
               *sorted(p for p in SOURCES.iterdir() if p.suffix in (".c", ".h")
-                      or p.name == "init")]
+                      or p.name == "init" or p.name in SCRIPTS)]
     for path in inputs:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -19,7 +19,6 @@ from pathlib import Path
 import guest_pattern
 import guest_trace
 from common import BUILD, LOGS, UserError, run_main
-from guest_bench import run_bench
 from guest_image import kernel_version, make_image
 from guest_machine import (BOOT_LIMIT_S, GIB, MIB256, Machine, Server, Setup,
                            check_programs, end_process, machine_args, run_dir,
@@ -224,10 +223,6 @@ def arguments() -> argparse.Namespace:
                         help="interactive guest instead of the table")
     parser.add_argument("--check", action="store_true",
                         help="TAP output, one line for each row")
-    parser.add_argument("--bench", action="store_true",
-                        help="measure memory, mapping time and boot time")
-    parser.add_argument("--runs", type=int, default=5,
-                        help="repetitions of --bench (default 5)")
     parser.add_argument("--keep", action="store_true",
                         help="keep the run's files")
     parser.add_argument("--qemu", type=Path, metavar="PATH",
@@ -255,8 +250,6 @@ def main() -> int:
     check_programs(setup)
     make_image()
     LOGS.mkdir(parents=True, exist_ok=True)
-    if args.bench:
-        return run_bench(setup, args.runs)
     if args.shell:
         return run_shell(setup)
     try:
