@@ -30,6 +30,8 @@ help: ## list the targets
 	@echo 'QEMU_SRC=PATH   QEMU 10.2.x tree or tarball to use as the base'
 	@echo 'EDIT=NAME       the edit that make refresh carries changes to'
 	@echo 'GROUP=NAME...   run only these groups of tests (check)'
+	@echo 'QUICK=1         fewer sizes, widths and rounds (bench)'
+	@echo 'SAVE=1          keep the plot that README shows in docs/ (bench)'
 	@echo 'FRESH=1         look for newer Debian packages now'
 
 setup: ## install the Debian packages that are missing (root or sudo)
@@ -54,8 +56,8 @@ build: setup ## make build/tree and build the emulator and the device
 unit: setup ## rebuild and run the unit tests only
 	@$(PYTHON) scripts/check.py unit
 
-bench: build ## measure memory, mapping time and boot time
-	@$(PYTHON) scripts/guest_run.py --bench
+bench: build ## measure bandwidth, cost by size and number, boot (QUICK= SAVE=)
+	@$(PYTHON) scripts/bench.py $(if $(QUICK),--quick) $(if $(SAVE),--save)
 
 series: setup ## export the patches with cover letter to build/series (PREFIX=)
 	@$(PYTHON) scripts/export.py patches
