@@ -35,6 +35,15 @@ typedef struct HDMMapping {
 static HDMMapping *mappings;
 static struct sigaction old_action;
 
+/* What the kernel tells of failing memory that nobody has touched yet */
+static siginfo_t advice;
+static QEMUBH *advice_bh;
+
+static void advice_cb(void *opaque)
+{
+    old_action.sa_sigaction(SIGBUS, &advice, NULL);
+}
+
 static void sigbus_handler(int sig, siginfo_t *info, void *context)
 {
     uintptr_t addr = (uintptr_t)info->si_addr;
@@ -53,8 +62,15 @@ static void sigbus_handler(int sig, siginfo_t *info, void *context)
         }
     }
 
-    /* Not ours: as if there were no handler here */
-    if (old_action.sa_flags & SA_SIGINFO) {
+    /*
+     * Not ours: as if there were no handler here.  Advice is for the main
+     * loop, as long as SIGBUS was blocked there.
+     */
+    if ((old_action.sa_flags & SA_SIGINFO) &&
+        info->si_code == BUS_MCEERR_AO) {
+        advice = *info;
+        qemu_bh_schedule(advice_bh);
+    } else if (old_action.sa_flags & SA_SIGINFO) {
         old_action.sa_sigaction(sig, info, context);
     } else {
         sigaction(SIGBUS, &old_action, NULL);
@@ -83,11 +99,19 @@ static void sigbus_install(void)
         .sa_sigaction = sigbus_handler,
         .sa_flags = SA_SIGINFO,
     };
+    sigset_t set;
 
-    if (!installed) {
-        sigaction(SIGBUS, &action, &old_action);
-        installed = true;
+    if (installed) {
+        return;
     }
+    installed = true;
+    advice_bh = qemu_bh_new(advice_cb, NULL);
+    sigaction(SIGBUS, &action, &old_action);
+
+    /* The main thread accesses HDM for the monitor and the gdb stub */
+    sigemptyset(&set);
+    sigaddset(&set, SIGBUS);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static HDMMapping *mapping_of(const VFIOCXL *cxl)
