@@ -8,15 +8,18 @@ HDM ?= 256M
 IDENTITY ?= auto
 DRIVER ?= auto
 GUEST_OPTIONS = --hdm '$(HDM)' --identity '$(IDENTITY)' --driver '$(DRIVER)'
+# Of the whole run of make fuzz.
+FUZZ_SECONDS ?= 600
 
 PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
-export QEMU_SRC EDIT PREFIX FRESH
+export QEMU_SRC EDIT PREFIX FRESH SANITIZE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup guest-options run shell check build unit bench series \
-	checkpatch check-commits refresh lint clean distclean
+	checkpatch check-commits refresh lint mutants coverage fuzz clean \
+	distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -30,6 +33,10 @@ help: ## list the targets
 	@echo 'QEMU_SRC=PATH   QEMU 10.2.x tree or tarball to use as the base'
 	@echo 'EDIT=NAME       the edit that make refresh carries changes to'
 	@echo 'GROUP=NAME...   run only these groups of tests (check)'
+	@echo 'CI=1            also short forms of mutants and fuzz (check)'
+	@echo 'SANITIZE=address,undefined  test a build that has these (check)'
+	@echo 'N= SEED= QUICK=1 FILES=PATTERN...   which mutants (mutants)'
+	@echo 'FUZZ_SECONDS=N SEED= TARGET=NAME... how to fuzz (fuzz)'
 	@echo 'FRESH=1         look for newer Debian packages now'
 
 setup: ## install the Debian packages that are missing (root or sudo)
@@ -46,7 +53,7 @@ shell: guest-options build ## the same guest with an interactive shell (HDM=)
 	@$(PYTHON) scripts/guest_run.py --shell $(GUEST_OPTIONS)
 
 check: setup ## run every test; the last line counts them (GROUP=)
-	@$(PYTHON) scripts/check.py $(GROUP)
+	@$(PYTHON) scripts/check.py $(if $(CI),--ci) $(GROUP)
 
 build: setup ## make build/tree and build the emulator and the device
 	@$(PYTHON) scripts/build.py
@@ -69,12 +76,26 @@ check-commits: setup ## build every commit of the series by itself
 refresh: setup ## carry changes made in build/tree back into edits/ (EDIT=)
 	@$(PYTHON) scripts/refresh.py
 
+mutants: setup ## break the C code line by line: do tests notice? (N= SEED=)
+	@$(PYTHON) scripts/mutants.py $(if $(N),--number $(N)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) \
+		$(if $(FILES),--files $(foreach f,$(FILES),'$(f)'))
+
+coverage: setup ## which lines and branches of our files the tests reach
+	@$(PYTHON) scripts/coverage.py
+
+fuzz: ## fuzz the parsers and register models (FUZZ_SECONDS= TARGET=)
+	@sh scripts/setup.sh fuzz
+	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS) \
+		$(if $(SEED),--seed $(SEED)) $(TARGET)
+
 lint: setup ## check scripts, series and edits; builds nothing
 	@$(PYTHON) scripts/static_checks.py
 
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
-		build/module build/bootroms build/qemu-system-aarch64 \
+		build/module build/bootroms build/sanitize-* build/fuzz \
+		build/mutants build/coverage build/qemu-system-aarch64 \
 		build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)
