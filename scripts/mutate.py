@@ -30,9 +30,12 @@ SWAPS = (("relation", RELATIONAL), ("logic", LOGICAL),
          ("arithmetic", ARITHMETIC), ("bits", BITWISE),
          ("assignment", ASSIGNING), ("truth", WORDS))
 
-# Deleting these changes nothing that a test can see from outside: they give
-# memory back (the sanitizers' matter) or write a trace.
-INVISIBLE = re.compile(r"(trace_\w+|trace|g_free|g_autofree|error_free)$")
+# What stands between their brackets is left alone: a trace has no effect,
+# and an assertion has none unless something else is wrong.
+WITHOUT_EFFECT = re.compile(
+    r"(trace(_\w+)?|assert|g_assert\w*|QEMU_BUILD_BUG_ON)$")
+# Deleting these gives no memory back: that is for the sanitizers to notice.
+INVISIBLE = re.compile(r"(g_free|error_free)$")
 # A statement that starts so is a declaration, or ends control flow in a way
 # that another operator changes.
 NO_STATEMENT = {"return", "if", "else", "for", "while", "do", "switch",
@@ -150,7 +153,7 @@ class _Finder:
         for i, tok in enumerate(self.toks):
             if not self.inside[i] or i < skip_to:
                 continue
-            if tok.kind == "word" and re.match(r"trace(_|$)", tok.text) and \
+            if tok.kind == "word" and WITHOUT_EFFECT.match(tok.text) and \
                     self.next(i) == "(":
                 skip_to = self.pairs.get(i + 1, i)
                 continue

@@ -55,12 +55,13 @@ def instrumented() -> tuple[str, ...]:
 
 
 def variables() -> dict[str, str]:
-    """The environment for what runs under sanitizers."""
+    """The environment for what runs under sanitizers; ASAN_OPTIONS of the
+    user's are added."""
     common = (f"log_path={REPORTS}/report:exitcode={EXIT_STATUS}:"
               "print_stacktrace=1")
     return {
         "ASAN_OPTIONS": f"{common}:detect_leaks=1:"
-                        "fast_unwind_on_malloc=0:malloc_context_size=20",
+                        f"{os.environ.get('ASAN_OPTIONS', '')}",
         "UBSAN_OPTIONS": common,
         "LSAN_OPTIONS": f"suppressions={SUPPRESSIONS}:print_suppressions=0",
     }
