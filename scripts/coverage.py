@@ -56,11 +56,12 @@ Coverage = dict[str, dict[int, Line]]
 
 # --- measuring -------------------------------------------------------------
 
-def measured_files() -> list[str]:
-    """The project's C files that end up in a program, tests apart."""
-    return [p for p in load().files() if p.endswith(".c")
-            and p.startswith(("hw/", "contrib/"))
-            and not Path(p).name.startswith("test-")]
+def measured_files(overlay: Overlay) -> list[str]:
+    """The project's C files in the emulator and the device server."""
+    products = [overlay.link_of(name) for name in (EMULATOR, SERVER)]
+    return [path for path in load().files()
+            if any(link.takes(how.output) for how in overlay.objects(path)
+                   for link in products)]
 
 
 def instrument(overlay: Overlay, files: list[str],
@@ -221,7 +222,7 @@ def main() -> int:
     overlay = Overlay()
     units = unit_tests(TREE)
     qtests = series_tests(TREE, "tests/qtest/*-test.c")
-    files = measured_files()
+    files = measured_files(overlay)
     results = Results()
     try:
         programs = instrument(overlay, files, [*units, EMULATOR, SERVER])
