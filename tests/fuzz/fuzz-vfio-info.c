@@ -68,7 +68,7 @@ static void check_accepted(const struct vfio_region_info *info, size_t len)
                   end <= bar_size[geometry.bar],
                   "the decoder block is inside its BAR");
         FUZZ_RULE(geometry.offset % 4 == 0 && geometry.size % 4 == 0 &&
-                  geometry.size >= CXL_HDM_DECODER_BLOCK_SIZE,
+                  geometry.size >= CXL_HDM_BLOCK_SIZE(1),
                   "the decoder block has whole registers");
     } else {
         FUZZ_RULE(err, "a refusal has a reason");
