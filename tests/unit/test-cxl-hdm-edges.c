@@ -138,6 +138,23 @@ static void test_release(void)
     g_assert_cmphex(rd(&block, GLOBAL), ==, 2);
 }
 
+/* Firmware is told why it may not have a range */
+static void test_program_refused(void)
+{
+    CXLHDMBlock block;
+
+    cxl_hdm_bridge_init(&block, 0x100 | 1 << 4);
+    g_assert_false(cxl_hdm_block_program(&block, 0, UNIT / 2, UNIT, 0));
+    g_assert_nonnull(strstr(block.refused, "multiple of 256 MiB"));
+    block.refused = NULL;
+    g_assert_false(cxl_hdm_block_program(&block, 0, UNIT, UNIT / 2, 0));
+    g_assert_nonnull(strstr(block.refused, "multiple of 256 MiB"));
+    g_assert_false(cxl_hdm_block_program(&block, 0, UNIT, 0, 0));
+    g_assert_nonnull(strstr(block.refused, "size is 0"));
+    g_assert_true(cxl_hdm_block_program(&block, 0, UNIT, UNIT, 0));
+    g_assert_null(block.refused);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -146,5 +163,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cxl/hdm-edges/registers-apart", test_registers_apart);
     g_test_add_func("/cxl/hdm-edges/end-of-space", test_end_of_space);
     g_test_add_func("/cxl/hdm-edges/release", test_release);
+    g_test_add_func("/cxl/hdm-edges/program-refused", test_program_refused);
     return g_test_run();
 }
