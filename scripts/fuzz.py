@@ -35,6 +35,9 @@ FLAGS = ("-g", "-O1", "-w", "-fno-omit-frame-pointer",
          f"-fsanitize=fuzzer-no-link,{SANITIZE}", "-fno-sanitize-recover=all")
 # Beyond the time that it was given, before it counts as hung.
 GRACE_SECONDS = 60
+# Lines of the output that say what was found.
+FINDING = re.compile(
+    r"broken rule: |runtime error: |ERROR: (?!libFuzzer: deadly)")
 MEMORY_MB = 2048
 AT_ONCE = 2
 
@@ -161,7 +164,6 @@ def fuzz(target: Target, seconds: int, seed: int, fresh: bool) -> Run:
     seed_corpus(target, corpus)
     found = target.home() / "found"
     found.mkdir(exist_ok=True)
-    before = set(found.iterdir())
     log = LOGS / f"fuzz-{target.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     argv = [str(target.binary()), f"-seed={seed}",
@@ -193,11 +195,12 @@ def fuzz(target: Target, seconds: int, seed: int, fresh: bool) -> Run:
                        else f"ended with status {proc.returncode}")
     elif not run.problem and not run.executions:
         run.problem = "no input was run"
-    new = sorted(set(found.iterdir()) - before,
-                 key=lambda p: p.stat().st_mtime)
     if run.problem:
-        run.reproducer = new[-1] if new else None
-        run.problem += f"\n{log_tail(log)}\nfull log: {log}"
+        written = re.findall(r"Test unit written to (\S+)", text)
+        run.reproducer = Path(written[-1]) if written else None
+        said = [line for line in text.splitlines() if FINDING.search(line)]
+        run.problem += "\n" + "\n".join(said[:5] or [log_tail(log)])
+        run.problem += f"\nfull log: {log}"
     return run
 
 
