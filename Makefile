@@ -8,15 +8,18 @@ HDM ?= 256M
 IDENTITY ?= auto
 DRIVER ?= auto
 GUEST_OPTIONS = --hdm '$(HDM)' --identity '$(IDENTITY)' --driver '$(DRIVER)'
+# Of the whole run of make fuzz.
+FUZZ_SECONDS ?= 600
 
 PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
-export QEMU_SRC EDIT PREFIX FRESH
+export QEMU_SRC EDIT PREFIX FRESH SANITIZE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup guest-options run shell check build unit bench series \
-	checkpatch check-commits refresh golden lint clean distclean
+	checkpatch check-commits refresh golden lint mutants coverage fuzz \
+	clean distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -32,6 +35,10 @@ help: ## list the targets
 	@echo 'GROUP=NAME...   run only these groups of tests (check)'
 	@echo 'QUICK=1         fewer sizes, widths and rounds (bench)'
 	@echo 'SAVE=1          keep the plot that README shows in docs/ (bench)'
+	@echo 'CI=1            also short forms of mutants and fuzz (check)'
+	@echo 'SANITIZE=address,undefined  test a build that has these (check)'
+	@echo 'N= SEED= QUICK=1 FILES=PATTERN...   which mutants (mutants)'
+	@echo 'FUZZ_SECONDS=N SEED= TARGET=NAME... how to fuzz (fuzz)'
 	@echo 'FRESH=1         look for newer Debian packages now'
 
 setup: ## install the Debian packages that are missing (root or sudo)
@@ -48,7 +55,7 @@ shell: guest-options build ## the same guest with an interactive shell (HDM=)
 	@$(PYTHON) scripts/guest_run.py --shell $(GUEST_OPTIONS)
 
 check: setup ## run every test; the last line counts them (GROUP=)
-	@$(PYTHON) scripts/check.py $(GROUP)
+	@$(PYTHON) scripts/check.py $(if $(CI),--ci) $(GROUP)
 
 build: setup ## make build/tree and build the emulator and the device
 	@$(PYTHON) scripts/build.py
@@ -74,13 +81,27 @@ refresh: setup ## carry changes made in build/tree back into edits/ (EDIT=)
 golden: setup ## make the golden ACPI tables anew, and record them in series
 	@$(PYTHON) scripts/acpi_tables.py
 
+mutants: setup ## break the C code line by line: do tests notice? (N= SEED=)
+	@$(PYTHON) scripts/mutants.py $(if $(N),--number $(N)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) \
+		$(if $(FILES),--files $(foreach f,$(FILES),'$(f)'))
+
+coverage: setup ## which lines and branches of our files the tests reach
+	@$(PYTHON) scripts/coverage.py
+
+fuzz: ## fuzz the parsers and register models (FUZZ_SECONDS= TARGET=)
+	@sh scripts/setup.sh fuzz
+	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS) \
+		$(if $(SEED),--seed $(SEED)) $(TARGET)
+
 lint: setup ## check scripts, series and edits; builds nothing
 	@$(PYTHON) scripts/static_checks.py
 
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
-		build/module build/bootroms build/acpi \
-		build/qemu-system-aarch64 build/vfio-user-cxl
+		build/module build/bootroms build/acpi build/sanitize-* build/fuzz \
+		build/mutants build/coverage build/qemu-system-aarch64 \
+		build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)
 	@if [ -d build/tree/.git ] && [ -z "$(FORCE)" ]; then \

@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable
 
 import acpi_tables
+import fuzz
+import mutants
+import sanitize
 import static_checks
 from build import OUT, build, qtests, unit_tests
 from common import LOGS, ROOT, UserError, run_main
@@ -33,6 +36,10 @@ GUESTS = {
     "guest-5G": ("--driver", "cxl_accel", "--hdm", "5G"),
     "guest-refusals": ("--refusals",),
 }
+# The short forms that CI runs, about a minute each.
+SEED = 1
+MUTANTS = 30
+FUZZ_SECONDS = 21
 
 
 def group_static(results: Results) -> None:
@@ -104,6 +111,20 @@ def _guest(results: Results, name: str, options: tuple[str, ...]) -> None:
           file=sys.stderr, flush=True)
 
 
+def group_mutants(results: Results) -> None:
+    """Short form of make mutants: files with a unit test, and only that."""
+    mutants.mutate_all(results, MUTANTS, SEED, True, list(mutants.FILES))
+
+
+def group_fuzz(results: Results) -> None:
+    """Short form of make fuzz, from the seeds."""
+    packages = subprocess.run(["sh", str(ROOT / "scripts" / "setup.sh"),
+                               "fuzz"], check=False)
+    if packages.returncode:
+        raise UserError("the packages that fuzzing needs are not there")
+    fuzz.run_targets(results, list(fuzz.TARGETS), FUZZ_SECONDS, SEED, True)
+
+
 GROUPS: dict[str, Callable[[Results], None]] = {
     "static": group_static,
     "checkpatch": group_checkpatch,
@@ -112,21 +133,39 @@ GROUPS: dict[str, Callable[[Results], None]] = {
     "acpi": group_acpi,
     "guest": group_guest,
 }
+# Run only when named, or by CI.
+CI_GROUPS: dict[str, Callable[[Results], None]] = {
+    "mutants": group_mutants,
+    "fuzz": group_fuzz,
+}
+SANITIZE_GROUPS: dict[str, Callable[[Results], None]] = {
+    "sanitize": sanitize.check,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("group", nargs="*", help=", ".join(GROUPS))
+    parser.add_argument("group", nargs="*",
+                        help=", ".join({**GROUPS, **CI_GROUPS}))
+    parser.add_argument("--ci", action="store_true",
+                        help=f"also {' and '.join(CI_GROUPS)}")
     options = parser.parse_args()
-    for name in options.group:
-        if name not in GROUPS:
+    groups = {**GROUPS, **CI_GROUPS}
+    names = options.group or [*GROUPS, *(CI_GROUPS if options.ci else ())]
+    if sanitize.wanted():
+        if options.group:
+            raise UserError("SANITIZE runs the unit tests and qtests: "
+                            "name no GROUP with it")
+        groups, names = SANITIZE_GROUPS, list(SANITIZE_GROUPS)
+    for name in names:
+        if name not in groups:
             raise UserError(f"no test group '{name}': there are "
-                            f"{', '.join(GROUPS)}")
+                            f"{', '.join(groups)}")
     LOGS.mkdir(parents=True, exist_ok=True)
     results = Results()
-    for name in options.group or GROUPS:
+    for name in names:
         try:
-            GROUPS[name](results)
+            groups[name](results)
         except UserError as error:
             # A group that cannot run is a failure, and the others go on.
             results.failed(name, str(error))

@@ -5,6 +5,8 @@
 # This is the one thing that runs before Python is known to be there, and
 # the only thing that changes the system: it installs packages, no more.
 # When all of them are there it ends at once.
+#
+# usage: setup.sh [fuzz]    also what 'make fuzz' needs
 set -eu
 
 # Each line: what the packages are for.
@@ -19,6 +21,8 @@ $(: firmware)             device-tree-compiler qemu-efi-aarch64 ipxe-qemu seabio
 $(: the guest)             gcc-aarch64-linux-gnu libc6-dev-arm64-cross kmod
 $(: checks)                shellcheck pyflakes3
 "
+# Only who fuzzes needs a second compiler.
+packages_fuzz="clang libclang-rt-dev"
 
 fail()
 {
@@ -107,6 +111,12 @@ failed_step()
     esac
     fail "cannot install $* (full log: $logs/setup.log)"
 }
+
+case ${1:-} in
+'') ;;
+fuzz) packages="$packages $packages_fuzz" ;;
+*) fail "setup.sh: cannot set up '$1': there is 'fuzz'" ;;
+esac
 
 command -v dpkg-query >/dev/null ||
     fail "this needs Debian 12 or 13: there is no dpkg here"

@@ -232,6 +232,20 @@ static void test_dvsec(void)
     g_assert_cmphex(vfio_cxl_find_dvsec(config, 4096), ==, 0);
 }
 
+/* As many capabilities as there is room for, the wanted one last */
+static void test_dvsec_long_chain(void)
+{
+    g_autofree uint8_t *config = g_malloc0(4096);
+    int last = 4096 - 0x3c, pos;
+
+    for (pos = 0x100; pos < last; pos += 4) {
+        stl_le_p(config + pos, 0x1 | 1 << 16 | (uint32_t)(pos + 4) << 20);
+    }
+    put_dvsec(config, last, 0x1e98, 0, 0x3c, 0);
+    g_assert_cmphex(vfio_cxl_find_dvsec(config, 4096), ==, last);
+    g_assert_cmphex(vfio_cxl_find_dvsec(config, 4095), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -242,5 +256,6 @@ int main(int argc, char **argv)
                     test_geometry_capability);
     g_test_add_func("/vfio/cxl-info/decoder", test_decoder);
     g_test_add_func("/vfio/cxl-info/dvsec", test_dvsec);
+    g_test_add_func("/vfio/cxl-info/dvsec/long-chain", test_dvsec_long_chain);
     return g_test_run();
 }

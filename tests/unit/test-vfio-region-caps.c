@@ -124,11 +124,14 @@ static void test_truncated(void)
 
     for (i = 0; i < ARRAY_SIZE(caps); i++) {
         g_autofree Reply *r = reply_new(FIRST);
+        g_autofree char *left = NULL;
 
         put_cap(r, FIRST, caps[i].id, 0);
         g_assert_true(check(r, FIRST + caps[i].size, NULL));
+        left = g_strdup_printf("truncated: %zu bytes of the reply are left",
+                               caps[i].size - 1);
         g_assert_false(check(r, FIRST + caps[i].size - 1,
-                             caps[i].size > 8 ? "truncated" : "not inside"));
+                             caps[i].size > 8 ? left : "not inside"));
     }
 }
 
