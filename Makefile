@@ -18,8 +18,8 @@ export QEMU_SRC EDIT PREFIX FRESH SANITIZE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup guest-options run shell check build unit bench series \
-	checkpatch check-commits refresh lint mutants coverage fuzz clean \
-	distclean
+	checkpatch check-commits refresh golden lint mutants coverage fuzz \
+	clean distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -37,6 +37,8 @@ help: ## list the targets
 	@echo 'SANITIZE=address,undefined  test a build that has these (check)'
 	@echo 'N= SEED= QUICK=1 FILES=PATTERN...   which mutants (mutants)'
 	@echo 'FUZZ_SECONDS=N SEED= TARGET=NAME... how to fuzz (fuzz)'
+	@echo 'QUICK=1         fewer sizes, widths and rounds (bench)'
+	@echo 'SAVE=1          keep the plot that README shows in docs/ (bench)'
 	@echo 'FRESH=1         look for newer Debian packages now'
 
 setup: ## install the Debian packages that are missing (root or sudo)
@@ -61,8 +63,8 @@ build: setup ## make build/tree and build the emulator and the device
 unit: setup ## rebuild and run the unit tests only
 	@$(PYTHON) scripts/check.py unit
 
-bench: build ## measure memory, mapping time and boot time
-	@$(PYTHON) scripts/guest_run.py --bench
+bench: build ## measure bandwidth, cost by size and number, boot (QUICK= SAVE=)
+	@$(PYTHON) scripts/bench.py $(if $(QUICK),--quick) $(if $(SAVE),--save)
 
 series: setup ## export the patches with cover letter to build/series (PREFIX=)
 	@$(PYTHON) scripts/export.py patches
@@ -89,14 +91,17 @@ fuzz: ## fuzz the parsers and register models (FUZZ_SECONDS= TARGET=)
 	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS) \
 		$(if $(SEED),--seed $(SEED)) $(TARGET)
 
+golden: setup ## make the golden ACPI tables anew, and record them in series
+	@$(PYTHON) scripts/acpi_tables.py
+
 lint: setup ## check scripts, series and edits; builds nothing
 	@$(PYTHON) scripts/static_checks.py
 
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
-		build/module build/bootroms build/sanitize-* build/fuzz \
-		build/mutants build/coverage build/qemu-system-aarch64 \
-		build/vfio-user-cxl
+		build/module build/bootroms build/acpi build/sanitize-* \
+		build/fuzz build/mutants build/coverage \
+		build/qemu-system-aarch64 build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)
 	@if [ -d build/tree/.git ] && [ -z "$(FORCE)" ]; then \

@@ -29,6 +29,8 @@ PYTHON = "/usr/bin/python3"
 MESON_MINIMUM = "1.5"
 # Programs to test with: QEMU's own qtests beside those of the series.
 BASE_QTESTS = ("cxl-test", "qom-test", "qmp-test", "device-introspect-test")
+# Built like those, but run by acpi_tables.py.
+ACPI_TEST = "bios-tables-test"
 
 CONFIGURE = (
     f"--python={PYTHON}",
@@ -224,7 +226,7 @@ def build(tests: bool = False, only_unit: bool = False) -> dict[str, str]:
         names = base_programs(TREE)
         title = "build QEMU"
         if tests:
-            names += unit_tests(TREE) + qtests(TREE)
+            names += [*unit_tests(TREE), *qtests(TREE), ACPI_TEST]
             title += " and its tests"
     if names:
         ninja(OUT, title, names, LOGS / "build.log", env)

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
-
+import acpi_tables
 import fuzz
 import mutants
 import sanitize
@@ -79,6 +79,11 @@ def group_qtest(results: Results) -> None:
                     env)
 
 
+def group_acpi(results: Results) -> None:
+    """QEMU's ACPI tables, with and without CXL, are the expected ones."""
+    acpi_tables.check(results)
+
+
 def group_guest(results: Results) -> None:
     """A stock guest uses the reference device."""
     build()
@@ -125,6 +130,7 @@ GROUPS: dict[str, Callable[[Results], None]] = {
     "checkpatch": group_checkpatch,
     "unit": group_unit,
     "qtest": group_qtest,
+    "acpi": group_acpi,
     "guest": group_guest,
 }
 # Run only when named, or by CI.

@@ -10,10 +10,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from build import (EMULATOR, SERVER, configure, linked_programs, tools_env)
+import acpi_tables
+from build import (ACPI_TEST, EMULATOR, SERVER, configure, linked_programs,
+                   tools_env)
 from common import BUILD, LOGS, ROOT, UserError, atomic_dir, run_main
 from gitrepo import Git, identity
 from progress import run_step
+from series import load
 from tree import BASE, make_tree
 
 COVER = ROOT / "series-cover.txt"
@@ -31,6 +34,7 @@ def titles(git: Git, commits: list[str]) -> list[str]:
 
 def export(prefix: str) -> int:
     """Write build/series: the patches and their cover letter."""
+    acpi_tables.ensure()
     git, commits = make_tree()
     if not commits:
         raise UserError("series has no commit to export")
@@ -99,7 +103,7 @@ def _programs(out: Path) -> list[str]:
     """What is built of one commit: all that the series adds or changes."""
     ours = re.compile(r"^(?:tests/(?:unit|qtest)|contrib)/")
     known = linked_programs(out)
-    names = {EMULATOR, SERVER, "cxl-test"}
+    names = {EMULATOR, SERVER, "cxl-test", ACPI_TEST}
     for pattern in ("tests/unit/test-*.c", "tests/qtest/*-test.c",
                     "contrib/*/test-*.c"):
         names |= {path.stem for path in ROOT.glob(pattern)}
@@ -108,8 +112,14 @@ def _programs(out: Path) -> list[str]:
 
 
 def check_commits() -> int:
-    """Build each commit in turn, in a build directory of its own."""
+    """Build each commit in turn, in a build directory of its own.
+
+    Golden tables come out as recorded where the series adds them, before
+    it changes anything that they could depend on.
+    """
+    acpi_tables.ensure()
     git, commits = make_tree()
+    entries = load().entries
     env = tools_env()
     tree, out = COMMITS / "tree", COMMITS / "out"
     tree.mkdir(parents=True, exist_ok=True)
@@ -133,6 +143,8 @@ def check_commits() -> int:
         run_step(f"{name}: plan", ["ninja", "-C", out, "build.ninja"], log,
                  env=env, quiet=True)
         run_step(name, ["ninja", "-C", out, *_programs(out)], log, env=env)
+        if entries[number - 1].golden:
+            acpi_tables.verify(tree, out)
         with done_file.open("a") as stream:
             stream.write(key + "\n")
     print(f"each of {len(commits)} commits builds")

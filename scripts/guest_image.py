@@ -31,7 +31,8 @@ VMLINUZ = GUEST / "vmlinuz"
 INITRAMFS = GUEST / "initramfs.gz"
 KEY = GUEST / "initramfs.key"
 CROSS_CC = "aarch64-linux-gnu-gcc"
-CFLAGS = ("-static", "-O2", "-Wall", "-Wextra", "-Werror", "-s")
+CFLAGS = ("-static", "-O2", "-Wall", "-Wextra", "-Werror", "-s",
+          "-pthread")
 # Each program with its sources besides SOURCES/NAME.c.
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "hdm-check": ("guest-mem.c",),
@@ -39,11 +40,15 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "accel-check": ("guest-mem.c", "accel-test.c", "accel-test-mem.c",
                     "accel-test-irq.c", "accel-test-engine.c",
                     "accel-test-bind.c"),
+    "hdm-bench": ("guest-mem.c", "bench-loops.c", "bench-target.c"),
 }
+SCRIPTS = ("bench-setup",)
 TOOLS = ("cxl", "daxctl")
 # In this order a stock guest assembles a committed region.
 CXL_MODULES = ("libnvdimm", "cxl_pmem", "cxl_acpi", "cxl_mem")
 SFC_MODULES = ("mtd", "sfc")
+# QEMU's emulated memory device, which the benchmark compares with.
+TYPE3_MODULES = ("cxl_pci", "device_dax", "dax_hmem", "dax_cxl")
 LIBRARY_DIRS = ("usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu",
                 "usr/lib", "lib")
 
@@ -217,6 +222,8 @@ def pack() -> bytes:
     cpio.link("bin/sh", "busybox")
     for name in PROGRAMS:
         cpio.file(f"bin/{name}", (GUEST / name).read_bytes())
+    for name in SCRIPTS:
+        cpio.file(f"bin/{name}", (SOURCES / name).read_bytes())
     tools = [find_tool(name) for name in TOOLS]
     for path in tools:
         cpio.file(f"bin/{path.name}", path.read_bytes())
@@ -224,12 +231,16 @@ def pack() -> bytes:
         cpio.file(f"lib/{name}", image)
     modules = Modules()
     base = modules.order(CXL_MODULES)
-    both = modules.order(CXL_MODULES + SFC_MODULES)
-    for name in both:
-        cpio.file(f"modules/{name}.ko", modules.load(name), 0o644)
     cpio.file("modules/cxl.list", _lines(base), 0o644)
-    cpio.file("modules/sfc.list",
-              _lines([n for n in both if n not in base]), 0o644)
+    all_names = list(base)
+    for list_name, wanted in (("sfc", SFC_MODULES),
+                              ("type3", TYPE3_MODULES)):
+        more = [n for n in modules.order(CXL_MODULES + wanted)
+                if n not in base]
+        cpio.file(f"modules/{list_name}.list", _lines(more), 0o644)
+        all_names += [n for n in more if n not in all_names]
+    for name in all_names:
+        cpio.file(f"modules/{name}.ko", modules.load(name), 0o644)
     cpio.file(f"modules/{MODULE.name}", MODULE.read_bytes(), 0o644)
     cpio.file("modules/accel.list", _lines([MODULE.stem]), 0o644)
     return cpio.finish()
@@ -245,7 +256,7 @@ def _input_key() -> str:
     inputs = [Path(__file__), Path(__file__).with_name("guest_elf.py"), STAMP,
               MODULE, DRIVER / "cxl-accel.h",
               *sorted(p for p in SOURCES.iterdir() if p.suffix in (".c", ".h")
-                      or p.name == "init")]
+                      or p.name == "init" or p.name in SCRIPTS)]
     for path in inputs:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,12 +131,13 @@ class Server:
     """
 
     def __init__(self, setup: Setup, where: Path,
-                 log_name: str = "guest") -> None:
+                 log_name: str = "guest",
+                 memory_flags: int = os.MFD_CLOEXEC) -> None:
         self.socket = where / "device.sock"
         self.summary_path = where / "device.json"
         self.log = LOGS / f"{log_name}-device.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.memory = os.memfd_create("hdm")
+        self.memory = os.memfd_create("hdm", memory_flags)
         os.ftruncate(self.memory, setup.hdm)
         argv = [str(setup.server), "--socket", str(self.socket),
                 "--hdm-size", str(setup.hdm), "--identity", setup.identity,
@@ -212,6 +213,7 @@ class Qmp:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.stream = sock.makefile("rwb")
+        self.events: list[dict[str, Any]] = []
 
     def connect(self) -> None:
         self.sock.settimeout(BOOT_LIMIT_S)
@@ -236,14 +238,32 @@ class Qmp:
                     return reply["return"]
                 if "error" in reply:
                     raise UserError(f"QMP {name}: {reply['error']['desc']}")
+                self.events.append(reply)
         except OSError as error:
             raise UserError(f"QMP {name}: {error}") from None
+
+    def wait_event(self, name: str, **data: object) -> None:
+        """Wait for an event that has not been waited for yet.
+
+        data: fields that the event must have
+        """
+        try:
+            while True:
+                while self.events:
+                    seen = self.events.pop(0)
+                    if (seen.get("event") == name
+                            and data.items() <= seen.get("data", {}).items()):
+                        return
+                self.events.append(self._read())
+        except OSError as error:
+            raise UserError(f"QMP event {name}: {error}") from None
 
 
 class Machine:
     """QEMU with the guest's console on pipes and QMP on a socket pair."""
 
-    def __init__(self, args: list[str], log_name: str = "guest") -> None:
+    def __init__(self, args: list[str], log_name: str = "guest",
+                 pass_fds: Sequence[int] = ()) -> None:
         LOGS.mkdir(parents=True, exist_ok=True)
         self.console_log = LOGS / f"{log_name}-console.log"
         self.qemu_log = LOGS / f"{log_name}-qemu.log"
@@ -262,7 +282,7 @@ class Machine:
         with self.qemu_log.open("wb") as log:
             self.proc = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, pass_fds=[theirs.fileno()],
+                stderr=log, pass_fds=[theirs.fileno(), *pass_fds],
                 start_new_session=True)
         theirs.close()
         self.qmp = Qmp(ours)

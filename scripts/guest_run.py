@@ -21,7 +21,6 @@ import guest_pattern
 import guest_refusal
 import guest_trace
 from common import BUILD, LOGS, UserError, run_main
-from guest_bench import run_bench
 from guest_facts import (WORD, Facts, Part, parse_report, print_table,
                          print_tap)
 from guest_image import kernel_version, make_image
@@ -226,10 +225,6 @@ def arguments() -> argparse.Namespace:
                         help="TAP output, one line for each row")
     parser.add_argument("--refusals", action="store_true",
                         help="devices that our driver must refuse, as TAP")
-    parser.add_argument("--bench", action="store_true",
-                        help="measure memory, mapping time and boot time")
-    parser.add_argument("--runs", type=int, default=5,
-                        help="repetitions of --bench (default 5)")
     parser.add_argument("--keep", action="store_true",
                         help="keep the run's files")
     parser.add_argument("--qemu", type=Path, metavar="PATH",
@@ -257,8 +252,6 @@ def main() -> int:
     check_programs(setup)
     make_image()
     LOGS.mkdir(parents=True, exist_ok=True)
-    if args.bench:
-        return run_bench(setup, args.runs)
     if args.shell:
         return run_shell(setup)
     try:

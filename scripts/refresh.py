@@ -20,8 +20,8 @@ from pathlib import Path
 from common import ROOT, UserError, run_main, write_atomic
 from gitrepo import Blob, Git
 from series import EDITS, Series, load, read_edit
-from tree import (MADE, TREE, apply_edit, base_commit, commits_of, locked,
-                  make_tree, work_tree)
+from tree import (MADE, TREE, apply_edit, base_commit, carried_blobs,
+                  commits_of, locked, make_tree, work_tree)
 
 States = list[tuple[str, str, str]]     # edit, tree before, tree after
 
@@ -29,13 +29,14 @@ States = list[tuple[str, str, str]]     # edit, tree before, tree after
 def _states(git: Git, series: Series, base: str) -> States:
     """The trees before and after each edit of the series."""
     states: States = []
-    blobs = git.hash_files(ROOT, series.files())
+    blobs = carried_blobs(git, series)
     with git.scratch_index() as temp:
         index = Path(temp) / "index"
         git.run("read-tree", base, index=index)
         for entry in series.entries:
-            if entry.files:
-                git.put(index, {path: blobs[path] for path in entry.files})
+            if entry.carried():
+                git.put(index, {path: blobs[path]
+                                for path in entry.carried()})
             for name in entry.edits:
                 before = git.run("write-tree", index=index)
                 text = read_edit(name, must_exist=False)
@@ -125,6 +126,7 @@ class _Carrier:
         self.made = git.rev(MADE + "^{tree}")
         self.now = work_tree(git)
         self.ours = set(series.files())
+        self.golden = series.golden()
         # path -> number of the first edit that carries a change to it
         self.first: dict[str, int] = {}
         self.change: dict[str, tuple[Blob | None, Blob | None]] = {}
@@ -135,6 +137,9 @@ class _Carrier:
             here = self.git.blob(self.target, path)
             if here == new:
                 continue
+            if path in self.golden:
+                raise UserError(f"build/tree/{path} is a golden table: drop "
+                                "the change, and let make golden record it")
             if path not in self.ours:
                 self.change[path] = (here, _merge(self.git, path, here, old,
                                                   new))

@@ -2,6 +2,7 @@
 """The file `series`: which commits there are, and what each one carries."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,8 @@ EDITS = ROOT / "edits"
 # Where a file of ours is also a file of the resulting QEMU tree.
 ROOMS = ("hw/", "include/", "contrib/", "docs/", "tests/unit/",
          "tests/qtest/", "tests/functional/")
+# Where golden tables are: files that the build makes and the series carries.
+GOLDEN_ROOM = "tests/data/acpi/"
 BODY_COLUMNS = 72
 SUBJECT_COLUMNS = 76
 
@@ -25,6 +28,12 @@ class Entry:
     files: list[str] = field(default_factory=list)
     edits: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
+    # Path of a golden table -> its SHA-256
+    golden: dict[str, str] = field(default_factory=dict)
+
+    def carried(self) -> list[str]:
+        """Every whole file of this commit: ours, and golden tables."""
+        return [*self.files, *self.golden]
 
     def message(self, name: str, email: str) -> str:
         """The whole commit message."""
@@ -42,6 +51,11 @@ class Series:
     def files(self) -> list[str]:
         """Every file of ours that the series carries."""
         return [path for entry in self.entries for path in entry.files]
+
+    def golden(self) -> dict[str, str]:
+        """Every golden table: its path, and its SHA-256."""
+        return {path: digest for entry in self.entries
+                for path, digest in entry.golden.items()}
 
     def edits(self) -> list[str]:
         """Every edit's name, in the order they are applied."""
@@ -95,10 +109,12 @@ class _Parser:
                         self.add_files(number, item)
                     else:
                         self.add_edit(number, item)
+            elif word == "golden" and rest and self.entries:
+                self.add_golden(number, rest)
             else:
                 raise self.fail(number, f"cannot read '{line}': a line is "
-                                "'skip', 'commit', 'files', 'edit', '| text' "
-                                "or '# comment'")
+                                "'skip', 'commit', 'files', 'edit', "
+                                "'golden', '| text' or '# comment'")
         return Series(self.entries, self.text)
 
     def commit(self, number: int, subject: str) -> None:
@@ -131,6 +147,19 @@ class _Parser:
             self.owner[path] = self.entries[-1].subject
             self.entries[-1].files.append(path)
 
+    def add_golden(self, number: int, rest: str) -> None:
+        match = re.fullmatch(rf"({GOLDEN_ROOM}\S+) ([0-9a-f]{{64}})", rest)
+        if not match or ".." in rest:
+            raise self.fail(number, f"cannot read 'golden {rest}': it is a "
+                            f"path below {GOLDEN_ROOM} and a SHA-256 in "
+                            "hexadecimal, as make golden writes it")
+        if match[1] in self.owner:
+            raise self.fail(number, f"{match[1]} is carried by the commit "
+                            f"'{self.owner[match[1]]}' already: exactly one "
+                            "may carry it")
+        self.owner[match[1]] = self.entries[-1].subject
+        self.entries[-1].golden[match[1]] = match[2]
+
     def add_edit(self, number: int, item: str) -> None:
         if any(item in entry.edits for entry in self.entries):
             raise self.fail(number, f"edit {item} is named twice")
@@ -150,7 +179,7 @@ class _Parser:
                 raise UserError(f"edits/{name} is used by no commit: name it "
                                 "in an 'edit' line of series")
         for entry in self.entries:
-            if not entry.files and not entry.edits:
+            if not entry.carried() and not entry.edits:
                 raise self.fail(entry.line, f"commit '{entry.subject}' "
                                 "carries nothing")
             if not any(entry.body):

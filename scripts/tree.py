@@ -19,7 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fetch_base
-from common import BUILD, ROOT, UserError, run_main, write_atomic
+from cache import cached
+from common import (BUILD, ROOT, UserError, cache_dir, run_main,
+                    write_atomic)
 from gitrepo import FALLBACK, Blob, Git, GitError, Identity, identity
 from series import Entry, Series, load, read_edit
 
@@ -121,6 +123,22 @@ def _apply_reason(name: str, text: str, output: str) -> str:
             f"(at line {line}): update the edit")
 
 
+def carried_blobs(git: Git, series: Series) -> dict[str, Blob]:
+    """The contents of every file that a commit carries whole.
+
+    A golden table is in the user's cache once it was built. Until then it
+    is an empty file, as it is for QEMU between a new test and its tables.
+    """
+    blobs = git.hash_files(ROOT, series.files())
+    golden = series.golden()
+    there = [digest for digest in golden.values() if cached(digest)]
+    stored = git.hash_files(cache_dir(), there)
+    empty = Blob("100644", git.run("hash-object", "-w", "--stdin", stdin=b""))
+    for path, digest in golden.items():
+        blobs[path] = stored.get(digest, empty)
+    return blobs
+
+
 def make_commits(git: Git, series: Series, base: str,
                  blobs: dict[str, Blob], who: Identity) -> list[str]:
     """Make the series' commits on top of `base`."""
@@ -143,12 +161,12 @@ def make_commits(git: Git, series: Series, base: str,
 
 def _stage(git: Git, index: Path, entry: Entry, blobs: dict[str, Blob],
            base_files: set[str]) -> None:
-    for path in entry.files:
+    for path in entry.carried():
         if path in base_files:
             raise UserError(f"{path} is a file of QEMU's own: change it with "
                             "an edit, do not store it")
-    if entry.files:
-        git.put(index, {path: blobs[path] for path in entry.files})
+    if entry.carried():
+        git.put(index, {path: blobs[path] for path in entry.carried()})
     for name in entry.edits:
         apply_edit(git, index, name, read_edit(name))
 
@@ -166,7 +184,7 @@ def _key(series: Series, base: str, blobs: dict[str, Blob],
 def commits_of(git: Git, series: Series, base: str) -> list[str]:
     """The series' commits, made anew only when something changed."""
     who = identity()
-    blobs = git.hash_files(ROOT, series.files())
+    blobs = carried_blobs(git, series)
     key = _key(series, base, blobs, who)
     note = git.dir / "cxl-made"
     with contextlib.suppress(OSError):

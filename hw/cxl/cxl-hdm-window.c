@@ -17,10 +17,15 @@
  */
 bool cxl_hdm_window_targets(const CXLFixedWindow *fw, const PXBCXLDev *pxb)
 {
+    const char *name = object_get_canonical_path_component(OBJECT(pxb));
     int i;
 
     for (i = 0; i < fw->num_targets; i++) {
-        if (object_resolve_path_type(fw->targets[i], TYPE_PXB_CXL_DEV,
+        const char *slash = strrchr(fw->targets[i], '/');
+
+        /* Resolving walks over all objects, so look at the name first */
+        if (!g_strcmp0(slash ? slash + 1 : fw->targets[i], name) &&
+            object_resolve_path_type(fw->targets[i], TYPE_PXB_CXL_DEV,
                                      NULL) == OBJECT(pxb)) {
             return true;
         }

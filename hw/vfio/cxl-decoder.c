@@ -26,10 +26,15 @@ static void decoder_update(VFIOCXL *cxl)
     uint64_t size = cxl->block.hdm_size;
     const char *name = cxl->vdev->vbasedev.name;
 
+    /* In one transaction: what comes back to its place never went away */
+    memory_region_transaction_begin();
     cxl_hdm_path_unmap(cxl->path);
     if (cxl_hdm_block_decodes(&cxl->block, 0)) {
         trace_vfio_cxl_commit(name, base, size);
         cxl_hdm_path_map(cxl->path, base, &cxl->hdm_root);
+    }
+    memory_region_transaction_commit();
+    if (cxl_hdm_path_mapped(cxl->path)) {
         trace_vfio_cxl_map(name, base, size);
     }
 }

@@ -89,6 +89,7 @@ void vfio_cxl_gate_set(VFIOCXL *cxl, VFIOCXLGate why, bool closed)
     cxl->gates = gates;
     trace_vfio_cxl_gate(cxl->vdev->vbasedev.name, gates, gate_name(cxl));
     memory_region_set_enabled(cxl->hdm.mem, !gates);
+    trace_vfio_cxl_hdm(cxl->vdev->vbasedev.name, !gates);
 }
 
 void vfio_cxl_gate_update(VFIOCXL *cxl)

@@ -6,6 +6,9 @@
  *                                 the bridges' HDM decoders
  *        cxl-regs endpoint ADDR   DVSEC range registers and HDM decoders
  *        cxl-regs dump ADDR       config space and component registers
+ *        cxl-regs commit ADDR WINDOW SIZE
+ *                                 commit the decoders of the bridge and of
+ *                                 the device to the window's first SIZE bytes
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -42,6 +45,11 @@
 #define CACHE_MEM_OFFSET        0x1000
 #define CACHE_MEM_SIZE          0x1000
 #define CAP_HDM                 5
+#define HDM_GLOBAL_ENABLE       0x2
+#define HDM_DECODER0            0x10
+#define HDM_COMMIT              0x200
+#define HDM_COMMITTED           0x400
+#define HDM_HOST_ONLY           0x1000
 
 typedef struct Config {
     uint8_t bytes[CONFIG_SIZE];
@@ -331,6 +339,81 @@ static void cmd_dump(const char *addr)
     }
 }
 
+/*
+ * CXL r3.1 8.2.4.20: commit decoder 0 of the component registers at @base,
+ * as firmware would.
+ */
+static void commit_decoder(uint64_t base, uint64_t start, uint64_t size)
+{
+    volatile uint32_t *regs = phys_map(base, 2 * CACHE_MEM_SIZE);
+    uint32_t hdm = find_hdm(regs);
+    volatile uint32_t *dec = &regs[(hdm + HDM_DECODER0) / 4];
+
+    if (!hdm) {
+        die("component registers at 0x%" PRIx64 " have no HDM decoder", base);
+    }
+    dec[0] = start;
+    dec[1] = start >> 32;
+    dec[2] = size;
+    dec[3] = size >> 32;
+    dec[5] = 0;
+    dec[6] = 0;
+    dec[4] = HDM_COMMIT | HDM_HOST_ONLY;
+    regs[hdm / 4 + 1] = HDM_GLOBAL_ENABLE;
+    if (!(dec[4] & HDM_COMMITTED)) {
+        die("decoder at 0x%" PRIx64 " did not commit: control 0x%" PRIx32,
+            base, dec[4]);
+    }
+    phys_unmap(regs, base, 2 * CACHE_MEM_SIZE);
+}
+
+/* The @index'th structure of a type in the CEDT. */
+static const uint8_t *cedt_find(const uint8_t *cedt, size_t len, int type,
+                                uint64_t index)
+{
+    size_t pos;
+
+    for (pos = CEDT_RECORDS; pos + 4 <= len;
+         pos += get_le(cedt + pos + 2, 2)) {
+        if (get_le(cedt + pos + 2, 2) < 32 ||
+            get_le(cedt + pos + 2, 2) > len - pos) {
+            break;
+        }
+        if (cedt[pos] == type && !index--) {
+            return cedt + pos;
+        }
+    }
+    return NULL;
+}
+
+static void cmd_commit(const char *addr, uint64_t window, uint64_t size)
+{
+    static uint8_t cedt[CEDT_MAX];
+    size_t len = read_file(CEDT_PATH, cedt, sizeof(cedt));
+    const uint8_t *fw = cedt_find(cedt, len, CEDT_CFMWS, window);
+    const uint8_t *bridge;
+    uint64_t base, i = 0;
+    Config config;
+    unsigned bar;
+
+    if (!fw || get_le(fw + 2, 2) < 40) {
+        die("CEDT has no window %" PRIu64, window);
+    }
+    do {
+        bridge = cedt_find(cedt, len, CEDT_CHBS, i++);
+        if (!bridge) {
+            die("CEDT has no host bridge %" PRIu64, get_le(fw + 36, 4));
+        }
+    } while (get_le(bridge + 4, 4) != get_le(fw + 36, 4));
+    read_config(addr, &config);
+    base = component_base(addr, &config, &bar);
+    if (!base) {
+        die("%s: no component registers in the Register Locator", addr);
+    }
+    commit_decoder(get_le(bridge + 16, 8), get_le(fw + 8, 8), size);
+    commit_decoder(base, get_le(fw + 8, 8), size);
+}
+
 static void cmd_find(void)
 {
     struct dirent **list;
@@ -363,8 +446,12 @@ int main(int argc, char **argv)
         cmd_endpoint(argv[2]);
     } else if (argc == 3 && !strcmp(argv[1], "dump")) {
         cmd_dump(argv[2]);
+    } else if (argc == 5 && !strcmp(argv[1], "commit")) {
+        cmd_commit(argv[2], parse_u64(argv[3], "window"),
+                   parse_u64(argv[4], "size"));
     } else {
-        die("usage: cxl-regs find|windows|endpoint ADDR|dump ADDR");
+        die("usage: cxl-regs find|windows|endpoint ADDR|dump ADDR|"
+            "commit ADDR WINDOW SIZE");
     }
     return 0;
 }
