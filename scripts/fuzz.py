@@ -26,6 +26,7 @@ from overlay import DoesNotCompile, Overlay, run_quietly
 from progress import elapsed_text, end_group, log_tail
 from results import Results
 from series import load
+from test_programs import STOPPING, wait_for
 from tree import make_tree
 
 FUZZ = BUILD / "fuzz"
@@ -176,14 +177,10 @@ def fuzz(target: Target, seconds: int, seed: int, fresh: bool) -> Run:
         proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
                                 stdout=stream, stderr=stream, env=env,
                                 start_new_session=True)
-        try:
-            proc.wait(seconds + GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
+        status = wait_for(proc, seconds + GRACE_SECONDS)
+        if status == 124:
             end_group(proc)
             run.problem = f"did not end {GRACE_SECONDS} s after its time"
-        except BaseException:
-            end_group(proc)
-            raise
     run.seconds = time.monotonic() - start
     text = log.read_text(errors="replace")
     run.executions = _number(r"stat::number_of_executed_units:\s+(\d+)", text)
@@ -228,8 +225,14 @@ def run_targets(results: Results, targets: list[Target], total: int,
     print(f"fuzz {len(targets)} targets, {each} s each, {AT_ONCE} at a time, "
           f"seed {seed}", flush=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for run in pool.map(lambda t: fuzz(t, each, seed, fresh), targets):
-            report(results, run)
+        try:
+            for run in pool.map(lambda t: fuzz(t, each, seed, fresh),
+                                targets):
+                report(results, run)
+        except BaseException:
+            STOPPING.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def main() -> int:

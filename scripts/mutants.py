@@ -30,7 +30,7 @@ from overlay import (DoesNotCompile, Overlay, fast_linker,
 from progress import elapsed_text
 from results import Results
 from series import load
-from test_programs import Programs, run_test
+from test_programs import STOPPING, Programs, run_test
 from tree import TREE
 
 MUTANTS = BUILD / "mutants"
@@ -275,6 +275,8 @@ def run_all(job: Job, chosen: list[Mutant], number: int) -> list[Verdict]:
             if mutant is None:
                 return
             verdict = examine(job, home, mutant)
+            if STOPPING.is_set():
+                return
             if verdict.fate == "survived":
                 key = mutant.key(job.texts[mutant.path])
                 verdict.reason = reasons.get((mutant.path, key), "")
@@ -284,8 +286,12 @@ def run_all(job: Job, chosen: list[Mutant], number: int) -> list[Verdict]:
                 show(job, verdict, f"[{len(verdicts)}]")
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done in [pool.submit(worker) for _ in range(AT_ONCE)]:
-            done.result()
+        try:
+            for done in [pool.submit(worker) for _ in range(AT_ONCE)]:
+                done.result()
+        except BaseException:
+            STOPPING.set()
+            raise
     return verdicts
 
 

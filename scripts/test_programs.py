@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from pathlib import Path
 from build import EMULATOR, OUT, SERVER
 from overlay import Overlay
 
+# Set when somebody interrupts: what runs in other threads ends at once.
+STOPPING = threading.Event()
 # Against a program that was broken so that it eats memory.
 DATA_LIMIT = 12 << 30
 GLIB_ERROR = re.compile(r"ERROR:[^:\n]*:(\d+):(\w+):")
@@ -73,6 +76,15 @@ def run_test(overlay: Overlay, programs: Programs, name: str, timeout: float,
                    else _failed_test(output, status), seconds, output)
 
 
+def wait_for(proc: "subprocess.Popen[bytes]", timeout: float) -> int:
+    """Wait for a program's status; 124 when its time is up or STOPPING."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end and not STOPPING.is_set():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return proc.wait(0.5)
+    return 124
+
+
 def _run(argv: list[str], env: dict[str, str], timeout: float,
          temp: Path) -> tuple[int, str]:
     log = temp / "output"
@@ -81,9 +93,7 @@ def _run(argv: list[str], env: dict[str, str], timeout: float,
                                 stderr=stream, stdin=subprocess.DEVNULL,
                                 start_new_session=True)
         try:
-            status = proc.wait(timeout)
-        except subprocess.TimeoutExpired:
-            status = 124
+            status = wait_for(proc, timeout)
         finally:
             # An emulator or server that the program left behind as well.
             with contextlib.suppress(ProcessLookupError):

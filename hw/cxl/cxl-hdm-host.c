@@ -185,10 +185,18 @@ static void host_write(void *opaque, hwaddr offset, uint64_t value,
     }
 }
 
-/* Not const, as the field that points to it is not */
-static struct MemoryRegionOps host_ops = {
-    .write = host_write,
-};
+/* The field for them is not const, so they are the bridge's own */
+static void host_take_writes(CXLHost *host, bool take)
+{
+    ComponentRegisters *crb = &host->cxl_cstate.crb;
+
+    if (take && !crb->special_ops) {
+        crb->special_ops = g_new0(MemoryRegionOps, 1);
+        crb->special_ops->write = host_write;
+    } else if (!take) {
+        g_clear_pointer(&crb->special_ops, g_free);
+    }
+}
 
 /* -- QEMU as firmware -- */
 
@@ -227,7 +235,7 @@ void cxl_hdm_host_add(CXLHDMPath *path)
 {
     CXLHDMPath *iter, *below = NULL;
 
-    path->host->cxl_cstate.crb.special_ops = &host_ops;
+    host_take_writes(path->host, true);
     QLIST_FOREACH(iter, &path->host->hdm_paths, next) {
         if (!iter->guest && iter->range.base > path->range.base) {
             break;
@@ -253,6 +261,6 @@ void cxl_hdm_host_remove(CXLHDMPath *path)
     }
     QLIST_REMOVE(path, next);
     if (QLIST_EMPTY(&path->host->hdm_paths)) {
-        path->host->cxl_cstate.crb.special_ops = NULL;
+        host_take_writes(path->host, false);
     }
 }

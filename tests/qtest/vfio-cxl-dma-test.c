@@ -297,8 +297,7 @@ static void test_death(const void *data)
     g_assert_cmphex(accel_read(m, ACCEL_ID), ==, UINT32_MAX);
     g_assert_cmphex(accel_read(m, COPY_ERROR), ==, UINT32_MAX);
     accel_start(m, COPY_FILL, 0, 0, 8);
-    g_assert_cmphex(qtest_readq(m->qts, VIRT_WINDOW + 64), ==,
-                    0x7777777777777777);
+    g_assert_cmphex(qtest_readq(m->qts, VIRT_WINDOW + 64), ==, UINT64_MAX);
     g_assert_cmphex(qtest_readl(m->qts, m->hdm_block + HDM_CTRL), ==,
                     HDM_CTRL_LOCKED);
     qtest_qmp_assert_success(m->qts, "{'execute': 'query-status'}");
@@ -308,7 +307,7 @@ static void test_death(const void *data)
     vfio_cxl_machine_stop(m);
     g_assert_true(g_file_get_contents(log, &text, NULL, NULL));
     g_test_message("%s", text);
-    g_assert_cmpuint(count(text, s->socket), >=, 1);
+    g_assert_cmpuint(count(text, s->socket), ==, 1);
     g_unlink(log);
     vfio_cxl_server_stop(s);
 }
