@@ -10,6 +10,7 @@ DRIVER ?= auto
 GUEST_OPTIONS = --hdm '$(HDM)' --identity '$(IDENTITY)' --driver '$(DRIVER)'
 # Of the whole run of make fuzz.
 FUZZ_SECONDS ?= 600
+RANDOM_SECONDS ?= 300
 
 PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
@@ -19,7 +20,7 @@ export QEMU_SRC EDIT PREFIX FRESH SANITIZE
 .NOTPARALLEL:
 .PHONY: help setup guest-options run shell check build unit bench series \
 	checkpatch check-commits refresh golden lint mutants coverage fuzz \
-	clean distclean
+	random clean distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -39,6 +40,7 @@ help: ## list the targets
 	@echo 'SANITIZE=address,undefined  test a build that has these (check)'
 	@echo 'N= SEED= QUICK=1 FILES=PATTERN...   which mutants (mutants)'
 	@echo 'FUZZ_SECONDS=N SEED= TARGET=NAME... how to fuzz (fuzz)'
+	@echo 'RANDOM_SECONDS=N SEED=  how long, and which way (random)'
 	@echo 'FRESH=1         look for newer Debian packages now'
 
 setup: ## install the Debian packages that are missing (root or sudo)
@@ -77,6 +79,10 @@ check-commits: setup ## build every commit of the series by itself
 
 refresh: setup ## carry changes made in build/tree back into edits/ (EDIT=)
 	@$(PYTHON) scripts/refresh.py
+
+random: setup ## let a guest do anything, against a model (RANDOM_SECONDS= SEED=)
+	@$(PYTHON) scripts/random_run.py --seconds $(RANDOM_SECONDS) \
+		$(if $(SEED),--seed $(SEED))
 
 golden: setup ## make the golden ACPI tables anew, and record them in series
 	@$(PYTHON) scripts/acpi_tables.py

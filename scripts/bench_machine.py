@@ -30,6 +30,7 @@ class Plan:
     """What a measurement's machine consists of; sizes in bytes."""
     setup: Setup
     devices: int = 0
+    plain: bool = False         # with cxl=off
     hdm: int = MIB256           # of each device
     windows_for: int = 0        # windows as for this many devices
     huge_hdm: int = 0           # one more device, in huge pages of the host
@@ -64,10 +65,10 @@ def _window(size: int) -> int:
     return window
 
 
-def device(number: int, server: Server) -> dict[str, object]:
-    """A device's properties, for the command line or for QMP."""
+def device(number: int, server: Server, plain: bool) -> dict[str, object]:
+    """A device's properties for the command line."""
     return {"driver": "vfio-user-pci", "id": f"hdm{number}",
-            "bus": f"rp{number}",
+            "bus": f"rp{number}", "cxl": "off" if plain else "on",
             "socket": {"path": str(server.socket), "type": "unix"}}
 
 
@@ -87,7 +88,7 @@ def plan_args(plan: Plan, servers: list[Server]) -> list[str]:
             parts += ["-device", f"cxl-rp,port={port},bus=cxl.{n},"
                       f"id=rp{slot},chassis={n},slot={port}"]
     for n in range(plan.devices + bool(plan.huge_hdm)):
-        parts += ["-device", json.dumps(device(n, servers[n]))]
+        parts += ["-device", json.dumps(device(n, servers[n], plan.plain))]
     if plan.type3:
         n = plan.bridges
         machine += (f",cxl-fmw.{n}.targets.0=cxl.{n}"

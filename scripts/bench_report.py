@@ -210,6 +210,11 @@ class ScaleFigures:
             pick(self.raw["starts"], devices=devices, hdm=hdm,
                  places=places), "qemu_s")])
 
+    def plain_start_ms(self, devices: int) -> Figure:
+        """The start with devices that have cxl=off."""
+        return figure([v * 1e3 for v in values(
+            pick(self.raw["plain"], devices=devices), "qemu_s")])
+
     def added_start_ms(self, devices: int, hdm: int) -> Figure:
         """What the devices add to QEMU's start."""
         places = max(devices, 1)
@@ -243,7 +248,9 @@ class ScaleFigures:
                           for hdm in self.raw["sizes"]]), "",
             f"By number of devices, {size_text(MIB256)} each:",
             *self._table([(n, MIB256, str(n)) for n in self.raw["counts"]]),
-            ""]
+            "", "Start with the same devices and cxl=off, ms:",
+            *(f"  {n:>3}: {spread(self.plain_start_ms(n))}"
+              for n in self.raw["counts"]), ""]
 
     def _table(self, cases: list[tuple[int, int, str]]) -> list[str]:
         head = ["", "start ms", "of it devices ms", "KiB for each",
@@ -274,6 +281,14 @@ class ScaleFigures:
             self.start_ms(counts[-1], MIB256, counts[-1]).quarter
             / self.start_ms(counts[0], MIB256, counts[0]).quarter,
             1.3, False))
+        goals.append(Goal(
+            f"  the same devices with cxl=off: {counts[-1]} / {counts[0]}",
+            self.plain_start_ms(counts[-1]).quarter
+            / self.plain_start_ms(counts[0]).quarter, 1.3, False))
+        goals.append(Goal(
+            f"start: {counts[-1]} devices / the same with cxl=off",
+            self.start_ms(counts[-1], MIB256, counts[-1]).quarter
+            / self.plain_start_ms(counts[-1]).quarter, 1.3, False))
         most = max(self.memory_kib(1, hdm).median for hdm in sizes)
         most = max([most] + [self.memory_kib(n, MIB256).median
                              for n in counts])

@@ -72,6 +72,7 @@ class ScaleBench:
         self.counts = QUICK_COUNTS if quick else COUNTS
         self.say = say
         self.starts: list[Row] = []
+        self.plain: list[Row] = []
         self.resets: list[Row] = []
         self.switches: list[Row] = []
         self.steps: list[Row] = []
@@ -99,6 +100,16 @@ class ScaleBench:
         with_machine(Plan(self.setup, devices=devices, hdm=hdm,
                           windows_for=places, paused=True,
                           log="bench-scale"), body)
+
+    def _start_plain(self, devices: int) -> None:
+        """The same without the devices' CXL side: what any device costs."""
+
+        def body(started: Started) -> None:
+            self.plain.append({"devices": devices,
+                               "qemu_s": started.qemu_s})
+
+        with_machine(Plan(self.setup, devices=devices, plain=True,
+                          paused=True, log="bench-scale"), body)
 
     def _steps(self, devices: int, hdm: int) -> None:
         """Commit by resets; map and unmap as the guest does, by turning the
@@ -146,6 +157,7 @@ class ScaleBench:
         for count in self.counts:
             self._start(0, MIB256, count)
             self._start(count, MIB256, count)
+            self._start_plain(count)
             if count > 1:
                 self._steps(count, MIB256)
 
@@ -157,6 +169,7 @@ class ScaleBench:
                      f"{self.counts[-1]} devices, round {number + 1} of "
                      f"{self.rounds}")
             self._round()
-        return {"starts": self.starts, "resets": self.resets,
+        return {"starts": self.starts, "plain": self.plain,
+                "resets": self.resets,
                 "steps": self.steps, "switches": self.switches,
                 "sizes": self.sizes, "counts": self.counts}

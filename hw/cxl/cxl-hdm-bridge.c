@@ -20,13 +20,12 @@ QEMU_BUILD_BUG_ON(CXL_HDM_BLOCK_DECODERS < CXL_HDM_DECODER_COUNT);
 
 static uint64_t load_pair(const uint32_t *lo)
 {
-    return ldl_le_p(lo) | (uint64_t)ldl_le_p(lo + 1) << 32;
+    return ldq_le_p(lo);
 }
 
 static void store_pair(uint32_t *lo, uint64_t value)
 {
-    stl_le_p(lo, value);
-    stl_le_p(lo + 1, value >> 32);
+    stq_le_p(lo, value);
 }
 
 void cxl_hdm_bridge_load(const CXLHost *host, CXLHDMBlock *block)

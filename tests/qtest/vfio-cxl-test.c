@@ -372,7 +372,7 @@ static void test_hotplug(void)
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     int i;
 
-    for (i = 0; i < 5; i++) {
+    for (i = 0; i < 100; i++) {
         qtest_qmp_assert_success(m->qts, add_device, s->socket);
         vfio_cxl_power_slot(m, true);
         vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
