@@ -34,6 +34,8 @@ GUESTS = {
     "guest-256M": ("--driver", "sfc", "--hdm", "256M"),
     "guest-256M-none": ("--driver", "none", "--hdm", "256M"),
     "guest-5G": ("--driver", "cxl_accel", "--hdm", "5G"),
+    "guest-256M-smmu": ("--driver", "cxl_accel", "--hdm", "256M",
+                        "--iommu", "smmuv3"),
     "guest-refusals": ("--refusals",),
 }
 # The short forms that CI runs, about a minute each.

@@ -47,6 +47,8 @@ class Setup:
     identity: str
     # The driver that the guest loads, or none.
     driver: str = "none"
+    # The machine's IOMMU, or none.
+    iommu: str = "none"
     # What the device is to do wrong: --fault values of its server.
     faults: list[str] = field(default_factory=list)
     keep: bool = False
@@ -193,7 +195,8 @@ def machine_args(setup: Setup, server: Server | None) -> list[str]:
     args = [
         str(setup.qemu), "-nodefaults", "-display", "none", "-no-reboot",
         "-M", "virt,cxl=on,gic-version=3,memory-backend=ram,"
-        f"cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size={setup.window}",
+        f"cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size={setup.window},"
+        f"iommu={setup.iommu}",
         "-object", f"memory-backend-memfd,id=ram,size={RAM},share=on",
         "-cpu", "max,pauth-impdef=on", "-m", RAM, "-smp", "1",
         "-bios", str(FIRMWARE), "-kernel", str(VMLINUZ),

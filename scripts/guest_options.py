@@ -20,6 +20,7 @@ IDENTITIES = ("sfc", "accel")
 # The driver in the guest that knows each identity.
 OWN_DRIVER = {"sfc": "sfc", "accel": "cxl_accel"}
 DRIVERS = ("sfc", "cxl_accel", "none")
+IOMMUS = ("none", "smmuv3")
 
 
 def parse_size(text: str) -> int:
@@ -73,6 +74,14 @@ def choose(identity: str, driver: str, hdm: int) -> tuple[str, str]:
     return identity, driver
 
 
+def check_iommu(name: str) -> str:
+    """The name, if there is such an IOMMU."""
+    if name not in IOMMUS:
+        raise UserError(f"IOMMU '{name}' is not known: give "
+                        f"{' or '.join(IOMMUS)}")
+    return name
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say what to run."""
     parser.add_argument("--hdm", default="256M", metavar="SIZE",
@@ -84,6 +93,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--driver", default="auto",
                         metavar="NAME", help="what the guest loads: "
                         f"{', '.join(DRIVERS)}, or auto: the identity's own")
+    parser.add_argument("--iommu", default="none", metavar="NAME",
+                        help="what translates the device's DMA: "
+                        f"{' or '.join(IOMMUS)}")
 
 
 def main() -> int:
@@ -91,6 +103,7 @@ def main() -> int:
     add_arguments(parser)
     args = parser.parse_args()
     choose(args.identity, args.driver, parse_size(args.hdm))
+    check_iommu(args.iommu)
     return 0
 
 

@@ -274,6 +274,14 @@ def boot(facts: Facts) -> Row:
                f"{uptime} s of it in the kernel")
 
 
+def iommu(facts: Facts) -> Row:
+    """The guest's kernel has the device's DMA translated."""
+    kind = facts.report.get("iommu.type", "none")
+    return judged("IOMMU", f"{facts.setup.iommu}, the device's group has "
+                  f"type {kind}", [(kind in ("DMA", "DMA-FQ"),
+                                    "type DMA or DMA-FQ")])
+
+
 ROWS = (window, bridge_decoder, endpoint_decoder, dvsec_range, host_address,
         driver, region, cxl_list, iomem, guest_to_host, host_to_guest,
         trapped, boot)
@@ -281,4 +289,5 @@ ROWS = (window, bridge_decoder, endpoint_decoder, dvsec_range, host_address,
 
 def judge(facts: Facts) -> list[Row]:
     """All rows of the table."""
-    return [make(facts) for make in ROWS] + guest_accel.rows(facts)
+    more = [iommu(facts)] if facts.setup.iommu != "none" else []
+    return [make(facts) for make in ROWS] + more + guest_accel.rows(facts)

@@ -27,7 +27,8 @@ from guest_image import kernel_version, make_image
 from guest_machine import (BOOT_LIMIT_S, GIB, Machine, Server, Setup,
                            check_programs, end_process, machine_args, run_dir,
                            run_lock, size_text)
-from guest_options import add_arguments, choose, parse_size
+from guest_options import (add_arguments, check_iommu, choose,
+                           parse_size)
 from guest_report import judge
 from progress import elapsed_text
 
@@ -248,7 +249,8 @@ def main() -> int:
     hdm = parse_size(args.hdm)
     identity, driver = choose(args.identity, args.driver, hdm)
     setup = Setup(qemu=args.qemu.absolute(), server=args.server.absolute(),
-                  hdm=hdm, identity=identity, driver=driver, keep=args.keep)
+                  hdm=hdm, identity=identity, driver=driver,
+                  iommu=check_iommu(args.iommu), keep=args.keep)
     check_programs(setup)
     make_image()
     LOGS.mkdir(parents=True, exist_ok=True)
