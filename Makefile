@@ -8,8 +8,9 @@ HDM ?= 256M
 IDENTITY ?= auto
 DRIVER ?= auto
 IOMMU ?= none
+COMMIT ?= firmware
 GUEST_OPTIONS = --hdm '$(HDM)' --identity '$(IDENTITY)' \
-	--driver '$(DRIVER)' --iommu '$(IOMMU)'
+	--driver '$(DRIVER)' --iommu '$(IOMMU)' --commit '$(COMMIT)'
 # Of the whole run of make fuzz.
 FUZZ_SECONDS ?= 600
 RANDOM_SECONDS ?= 300
@@ -33,6 +34,7 @@ help: ## list the targets
 	@echo 'HDM=256M...1T   memory of the device (run, shell)'
 	@echo 'DRIVER=NAME     sfc, cxl_accel (ours) or none (run, shell)'
 	@echo 'IDENTITY=NAME   sfc or accel (run, shell)'
+	@echo 'COMMIT=guest    the guest commits the HDM decoders, not QEMU (run, shell)'
 	@echo 'IOMMU=smmuv3    translate the DMA of the device (run, shell)'
 	@echo 'QEMU_SRC=PATH   QEMU 10.2.x tree or tarball to use as the base'
 	@echo 'EDIT=NAME       the edit that make refresh carries changes to'

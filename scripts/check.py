@@ -36,6 +36,8 @@ GUESTS = {
     "guest-5G": ("--driver", "cxl_accel", "--hdm", "5G"),
     "guest-256M-smmu": ("--driver", "cxl_accel", "--hdm", "256M",
                         "--iommu", "smmuv3"),
+    "guest-1G-commits": ("--driver", "cxl_accel", "--hdm", "1G",
+                         "--commit", "guest"),
     "guest-refusals": ("--refusals",),
 }
 # The short forms that CI runs, about a minute each.

@@ -49,6 +49,8 @@ class Setup:
     driver: str = "none"
     # The machine's IOMMU, or none.
     iommu: str = "none"
+    # Who commits the HDM decoders: firmware, which is QEMU, or guest.
+    commit: str = "firmware"
     # What the device is to do wrong: --fault values of its server.
     faults: list[str] = field(default_factory=list)
     keep: bool = False
@@ -189,8 +191,10 @@ class Server:
 
 def machine_args(setup: Setup, server: Server | None) -> list[str]:
     """QEMU's arguments for the demo's machine, console apart."""
+    guest = setup.commit == "guest"
     options = " ".join(["console=ttyAMA0", "rdinit=/init", "iomem=relaxed",
                         "quiet", "loglevel=3", f"driver={setup.driver}",
+                        *([f"commit={setup.hdm}"] if guest else []),
                         *setup.options])
     args = [
         str(setup.qemu), "-nodefaults", "-display", "none", "-no-reboot",
@@ -201,10 +205,13 @@ def machine_args(setup: Setup, server: Server | None) -> list[str]:
         "-cpu", "max,pauth-impdef=on", "-m", RAM, "-smp", "1",
         "-bios", str(FIRMWARE), "-kernel", str(VMLINUZ),
         "-initrd", str(INITRAMFS), "-append", options,
-        "-device", f"pxb-cxl,bus_nr={BRIDGE_BUS},bus=pcie.0,id=cxl.1",
+        "-device", f"pxb-cxl,bus_nr={BRIDGE_BUS},bus=pcie.0,id=cxl.1,"
+        # A stock kernel assembles nothing below a bridge without decoders.
+        f"hdm_for_passthrough={'on' if guest else 'off'}",
         "-device", "cxl-rp,port=0,bus=cxl.1,id=rp0,chassis=0,slot=2"]
     if server:
         device = {"driver": "vfio-user-pci", "id": "hdm0", "bus": "rp0",
+                  "cxl-hdm-commit": setup.commit,
                   "socket": {"path": str(server.socket), "type": "unix"}}
         args += ["-device", json.dumps(device)]
     return args

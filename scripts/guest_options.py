@@ -21,6 +21,7 @@ IDENTITIES = ("sfc", "accel")
 OWN_DRIVER = {"sfc": "sfc", "accel": "cxl_accel"}
 DRIVERS = ("sfc", "cxl_accel", "none")
 IOMMUS = ("none", "smmuv3")
+COMMITS = ("firmware", "guest")
 
 
 def parse_size(text: str) -> int:
@@ -74,11 +75,11 @@ def choose(identity: str, driver: str, hdm: int) -> tuple[str, str]:
     return identity, driver
 
 
-def check_iommu(name: str) -> str:
-    """The name, if there is such an IOMMU."""
-    if name not in IOMMUS:
-        raise UserError(f"IOMMU '{name}' is not known: give "
-                        f"{' or '.join(IOMMUS)}")
+def one_of(what: str, name: str, known: tuple[str, ...]) -> str:
+    """Give the name back, if it is known."""
+    if name not in known:
+        raise UserError(f"{what} '{name}' is not known: give "
+                        f"{' or '.join(known)}")
     return name
 
 
@@ -96,6 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iommu", default="none", metavar="NAME",
                         help="what translates the device's DMA: "
                         f"{' or '.join(IOMMUS)}")
+    parser.add_argument("--commit", default="firmware", metavar="NAME",
+                        help="who commits the HDM decoders: "
+                        f"{' or '.join(COMMITS)}")
 
 
 def main() -> int:
@@ -103,7 +107,8 @@ def main() -> int:
     add_arguments(parser)
     args = parser.parse_args()
     choose(args.identity, args.driver, parse_size(args.hdm))
-    check_iommu(args.iommu)
+    one_of("IOMMU", args.iommu, IOMMUS)
+    one_of("COMMIT", args.commit, COMMITS)
     return 0
 
 

@@ -27,7 +27,7 @@ from guest_image import kernel_version, make_image
 from guest_machine import (BOOT_LIMIT_S, GIB, Machine, Server, Setup,
                            check_programs, end_process, machine_args, run_dir,
                            run_lock, size_text)
-from guest_options import (add_arguments, check_iommu, choose,
+from guest_options import (COMMITS, IOMMUS, add_arguments, choose, one_of,
                            parse_size)
 from guest_report import judge
 from progress import elapsed_text
@@ -250,7 +250,9 @@ def main() -> int:
     identity, driver = choose(args.identity, args.driver, hdm)
     setup = Setup(qemu=args.qemu.absolute(), server=args.server.absolute(),
                   hdm=hdm, identity=identity, driver=driver,
-                  iommu=check_iommu(args.iommu), keep=args.keep)
+                  iommu=one_of("IOMMU", args.iommu, IOMMUS),
+                  commit=one_of("COMMIT", args.commit, COMMITS),
+                  keep=args.keep)
     check_programs(setup)
     make_image()
     LOGS.mkdir(parents=True, exist_ok=True)
