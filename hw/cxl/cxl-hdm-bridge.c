@@ -78,7 +78,13 @@ bool cxl_hdm_bridge_room(const CXLHDMBlock *block, unsigned int decoder,
             continue;
         }
         if (i < decoder) {
-            *from = MAX(*from, d->base + d->size);
+            uint64_t last = d->base + (d->size - 1);
+
+            /* What the guest committed before the rules held may be odd */
+            if (last == UINT64_MAX) {
+                return false;
+            }
+            *from = MAX(*from, last + 1);
         } else {
             *to = MIN(*to, d->base);
         }

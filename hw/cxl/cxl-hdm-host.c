@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/log.h"
+#include "qapi/error.h"
 #include "hw/cxl/cxl.h"
 #include "hw/pci-bridge/pci_expander_bridge.h"
 #include "hw/qdev-core.h"
@@ -200,20 +201,26 @@ static void host_take_writes(CXLHost *host, bool take)
 
 /* -- QEMU as firmware -- */
 
-void cxl_hdm_host_commit(CXLHDMPath *path, int decoder)
+bool cxl_hdm_host_commit(CXLHDMPath *path, int decoder, Error **errp)
 {
     CXLHDMBlock block;
 
     cxl_hdm_bridge_load(path->host, &block);
     if (!cxl_hdm_block_program(&block, decoder, path->range.base,
                                path->range.size, path->port)) {
-        g_assert_not_reached(); /* placement keeps to the rules */
+        error_setg(errp, "decoder %d of host bridge '%s' cannot decode 0x%"
+                   PRIx64 " with size 0x%" PRIx64 ": %s; what the guest "
+                   "committed is in the way until the next reset", decoder,
+                   cxl_hdm_dev_name(path->pxb), path->range.base,
+                   path->range.size, block.refused);
+        return false;
     }
     cxl_hdm_bridge_store(path->host, &block);
     path->decoder = decoder;
     trace_cxl_hdm_path_commit(cxl_hdm_dev_name(path->pxb), decoder,
                               path->port, path->range.base, path->range.size);
     path_update(path);
+    return true;
 }
 
 void cxl_hdm_host_reset(CXLHost *host)
@@ -224,7 +231,8 @@ void cxl_hdm_host_reset(CXLHost *host)
     QLIST_FOREACH(path, &host->hdm_paths, next) {
         if (!path->guest) {
             cxl_hdm_bridge_enable(host);
-            cxl_hdm_host_commit(path, decoder++);
+            /* Nothing is in the way: all others are as after a reset */
+            cxl_hdm_host_commit(path, decoder++, &error_abort);
         }
     }
     host_update(host);

@@ -45,7 +45,8 @@ void cxl_hdm_host_remove(CXLHDMPath *path);
  * cxl_hdm_host_commit: commit and lock a decoder of the bridge for a path
  * @path: the path
  * @decoder: index of a decoder that is free
+ * @errp: what a guest committed beside it may be in the way
  */
-void cxl_hdm_host_commit(CXLHDMPath *path, int decoder);
+bool cxl_hdm_host_commit(CXLHDMPath *path, int decoder, Error **errp);
 
 #endif /* HW_CXL_HDM_PATH_INT_H */

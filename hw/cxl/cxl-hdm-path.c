@@ -423,9 +423,15 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
 
     cxl_hdm_host_add(path);
     if (!path->guest && DEVICE(endpoint)->hotplugged) {
+        int decoder = path->decoder;
+
         /* No reset of the bridge comes before the guest sees the device */
+        path->decoder = -1;
+        if (!cxl_hdm_host_commit(path, decoder, errp)) {
+            cxl_hdm_host_remove(path);
+            return NULL;
+        }
         cxl_hdm_bridge_enable(path->host);
-        cxl_hdm_host_commit(path, path->decoder);
     }
     return g_steal_pointer(&path);
 }

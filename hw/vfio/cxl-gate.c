@@ -117,7 +117,10 @@ static bool asks_flr(PCIDevice *pdev, uint32_t addr, uint32_t val, int len)
 {
     uint32_t pos = pdev->exp.exp_cap + PCI_EXP_DEVCTL + 1;
 
-    return pdev->exp.exp_cap && range_covers_byte(addr, len, pos) &&
+    return pdev->exp.exp_cap &&
+           (pci_get_long(pdev->config + pdev->exp.exp_cap + PCI_EXP_DEVCAP) &
+            PCI_EXP_DEVCAP_FLR) &&
+           range_covers_byte(addr, len, pos) &&
            ((val >> (8 * (pos - addr))) & (PCI_EXP_DEVCTL_BCR_FLR >> 8));
 }
 

@@ -107,12 +107,20 @@ void vfio_cxl_initiate_reset(VFIOCXL *cxl)
 
 /*
  * An FLR leaves CXL.mem alone (CXL r3.1 section 9.8), and so the decoder.
- * The host clears the memory all the same.
+ * The host clears the memory all the same, but does not tell whether it did;
+ * so what only a reset can bring back takes one whose end is known.
  */
 void vfio_cxl_flr_done(VFIOCXL *cxl)
 {
+    VFIODevice *vbasedev = &cxl->vdev->vbasedev;
+    int ret = 0;
+
+    if (cxl->gates &
+        (VFIO_CXL_GATE_RESET_FAILED | VFIO_CXL_GATE_MEMORY_ERROR)) {
+        ret = vbasedev->io_ops->device_reset(vbasedev);
+    }
     restore_command(cxl);
-    reset_finish(cxl, false);
+    reset_finish(cxl, ret < 0);
 }
 
 void vfio_cxl_lost(VFIOPCIDevice *vdev)

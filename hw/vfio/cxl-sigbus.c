@@ -16,6 +16,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "hw/core/cpu.h"
 #include "cxl-int.h"
 #include "trace.h"
 
@@ -82,7 +83,8 @@ static void sigbus_bh(void *opaque)
     HDMMapping *m = opaque;
     VFIOCXL *cxl = m->cxl;
 
-    if (!cxl) {
+    /* Gone, or repaired before this had its turn */
+    if (!cxl || !cxl->path || !qatomic_read(&m->fault)) {
         return;
     }
     vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_MEMORY_ERROR, true);
@@ -92,6 +94,16 @@ static void sigbus_bh(void *opaque)
     vfio_cxl_report_failure(cxl, CXL_HDM_FAILURE_MEMORY_ERROR);
 }
 
+/* Of the threads that run guest code, only KVM's have it unblocked */
+static void unblock(CPUState *cpu, run_on_cpu_data unused)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGBUS);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void sigbus_install(void)
 {
     static bool installed;
@@ -99,7 +111,7 @@ static void sigbus_install(void)
         .sa_sigaction = sigbus_handler,
         .sa_flags = SA_SIGINFO,
     };
-    sigset_t set;
+    CPUState *cpu;
 
     if (installed) {
         return;
@@ -109,9 +121,10 @@ static void sigbus_install(void)
     sigaction(SIGBUS, &action, &old_action);
 
     /* The main thread accesses HDM for the monitor and the gdb stub */
-    sigemptyset(&set);
-    sigaddset(&set, SIGBUS);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    unblock(NULL, RUN_ON_CPU_NULL);
+    CPU_FOREACH(cpu) {
+        async_run_on_cpu(cpu, unblock, RUN_ON_CPU_NULL);
+    }
 }
 
 static HDMMapping *mapping_of(const VFIOCXL *cxl)
@@ -167,13 +180,15 @@ bool vfio_cxl_sigbus_repair(VFIOCXL *cxl)
         return false;
     }
     fd = vfio_device_get_region_fd(cxl->hdm.vbasedev, cxl->hdm.nr);
+    /* Before the memory is back: it may fault again at once */
+    qatomic_set(&m->fault, false);
     if (mmap(map->mmap, map->size, PROT_READ | PROT_WRITE,
              MAP_SHARED | MAP_FIXED, fd,
              cxl->hdm.fd_offset + map->offset) == MAP_FAILED) {
         error_report("vfio %s: cannot map the HDM again: %s",
                      cxl->vdev->vbasedev.name, strerror(errno));
+        qatomic_set(&m->fault, true);
         return false;
     }
-    qatomic_set(&m->fault, false);
-    return true;
+    return !qatomic_read(&m->fault);
 }

@@ -314,7 +314,6 @@ void vfio_cxl_exit(VFIOPCIDevice *vdev)
     if (cxl->hdm.mem && cxl->hdm.mem->container) {
         memory_region_del_subregion(&cxl->hdm_root, cxl->hdm.mem);
     }
-    vfio_cxl_sigbus_remove(cxl);
     vfio_region_exit(&cxl->hdm);
     migrate_del_blocker(&cxl->migration_blocker);
 }
@@ -322,6 +321,8 @@ void vfio_cxl_exit(VFIOPCIDevice *vdev)
 void vfio_cxl_finalize(VFIOPCIDevice *vdev)
 {
     if (vdev->cxl) {
+        /* Until now somebody may still have had the mapping at hand */
+        vfio_cxl_sigbus_remove(vdev->cxl);
         vfio_region_finalize(&vdev->cxl->hdm);
         g_free(vdev->cxl);
         vdev->cxl = NULL;

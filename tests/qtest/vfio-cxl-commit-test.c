@@ -7,6 +7,7 @@
 
 #include "qemu/osdep.h"
 #include <sys/mman.h>
+#include "qobject/qdict.h"
 #include "vfio-cxl-util.h"
 
 #define SIZE (256 * MiB)
@@ -332,6 +333,42 @@ static void test_bridge_rules(void)
     vfio_cxl_server_stop(s);
 }
 
+/* What a guest committed while no rules held must not end QEMU */
+static void test_plug_beside_nonsense(void)
+{
+    static const struct {
+        uint64_t base, size;
+    } odd[] = {
+        { 0, 0 }, { -(uint64_t)SIZE, SIZE }, { VIRT_WINDOW, 8 * GiB },
+    };
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, TWO_PORTS, NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(odd); i++) {
+        QDict *reply;
+
+        /* Nothing is wrong with it for the base's own handler */
+        g_assert_cmphex(commit(m->qts, BRIDGE_HDM, odd[i].base, odd[i].size,
+                               9, CTRL_COMMIT), ==, CTRL_OK);
+        reply = qtest_qmp(m->qts,
+            "{'execute': 'device_add', 'arguments': {'driver': "
+            "'vfio-user-pci', 'bus': 'rp0', 'socket': {'type': 'unix', "
+            "'path': %s}}}", s->socket);
+        g_assert_true(qdict_haskey(reply, "error"));
+        qobject_unref(reply);
+        uncommit(m->qts, BRIDGE_HDM);
+    }
+    qtest_qmp_assert_success(m->qts,
+        "{'execute': 'device_add', 'arguments': {'driver': 'vfio-user-pci',"
+        "'bus': 'rp0', 'socket': {'type': 'unix', 'path': %s}}}", s->socket);
+    g_assert_cmphex(qtest_readl(m->qts, BRIDGE_HDM + HDM_CTRL), ==,
+                    HDM_CTRL_LOCKED);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
+}
+
 /* -- a place asked for -- */
 
 static void test_offset(void)
@@ -479,6 +516,8 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/commit/guest-path", test_guest_path);
     qtest_add_func("/vfio/cxl/commit/guest-two", test_guest_two);
     qtest_add_func("/vfio/cxl/commit/bridge-rules", test_bridge_rules);
+    qtest_add_func("/vfio/cxl/commit/plug-beside-nonsense",
+                   test_plug_beside_nonsense);
     qtest_add_func("/vfio/cxl/commit/offset", test_offset);
     qtest_add_func("/vfio/cxl/commit/sixteen", test_sixteen);
     qtest_add_func("/vfio/cxl/commit/1t", test_1t);
