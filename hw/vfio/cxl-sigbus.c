@@ -120,7 +120,7 @@ static void sigbus_install(void)
     advice_bh = qemu_bh_new(advice_cb, NULL);
     sigaction(SIGBUS, &action, &old_action);
 
-    /* The main thread accesses HDM for the monitor and the gdb stub */
+    /* Monitor and gdb have HDM accessed by the main thread */
     unblock(NULL, RUN_ON_CPU_NULL);
     CPU_FOREACH(cpu) {
         async_run_on_cpu(cpu, unblock, RUN_ON_CPU_NULL);

@@ -354,67 +354,6 @@ static void test_sigbus_write(void)
     rig_stop(&r);
 }
 
-/*
- * A processor that runs, for the signal comes in its thread.  It loads from
- * the HDM each time that the word at FLAG becomes other than 0, stores what it
- * got at FLAG + 8, then the word at FLAG + 16, and clears the flag.
- */
-#define CODE (VIRT_RAM + 0x80000)
-#define FLAG (VIRT_RAM + 0x100000)
-
-static const uint32_t code[] = {
-    0xd2c02000,     /* mov   x0, #0x10000000000 */
-    0xd2a80203,     /* mov   x3, #0x40100000 */
-    0xf9400062,     /* 1: ldr  x2, [x3] */
-    0xb4ffffe2,     /* cbz   x2, 1b */
-    0xf9400001,     /* ldr   x1, [x0] */
-    0xf9000461,     /* str   x1, [x3, #8] */
-    0xf9000862,     /* str   x2, [x3, #16] */
-    0xf900007f,     /* str   xzr, [x3] */
-    0x17fffffa,     /* b     1b */
-};
-
-static uint64_t processor_loads(Rig *r, uint64_t turn)
-{
-    int64_t end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
-
-    qtest_writeq(r->q, FLAG, turn);
-    while (qtest_readq(r->q, FLAG + 16) != turn) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
-    return qtest_readq(r->q, FLAG + 8);
-}
-
-static void test_sigbus_processor(void)
-{
-    g_autofree char *args = NULL, *tcg = NULL;
-    Rig r;
-    int i;
-
-    r.server = vfio_cxl_server_start(NULL);
-    args = vfio_cxl_args(r.server, NULL, NULL, NULL);
-    tcg = g_strdup_printf("-accel tcg -S -device loader,addr=0x%" PRIx64
-                          ",cpu-num=0 %s", (uint64_t)CODE, args);
-    r.m = vfio_cxl_machine_start(tcg);
-    r.q = r.m->qts;
-    for (i = 0; i < ARRAY_SIZE(code); i++) {
-        qtest_writel(r.q, CODE + i * 4, code[i]);
-    }
-    fill(&r);
-    qtest_qmp_assert_success(r.q, "{'execute': 'cont'}");
-    g_assert_cmphex(processor_loads(&r, 1), ==, PATTERN);
-
-    cut_file(&r, 0);
-    processor_loads(&r, 2);
-    wait_failure(&r, "memory-error");
-    g_assert_cmphex(processor_loads(&r, 3), ==, ONES);
-    cut_file(&r, SIZE);
-    cxl_reset(&r);
-    g_assert_cmphex(processor_loads(&r, 4), ==, 0);
-    rig_stop(&r);
-}
-
 /* Whether it can be looked at is another matter: QEMU must live */
 static void look(QTestState *q)
 {
@@ -515,7 +454,6 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/reset/slow", test_reset_slow);
     qtest_add_func("/vfio/cxl/sigbus/read", test_sigbus);
     qtest_add_func("/vfio/cxl/sigbus/write", test_sigbus_write);
-    qtest_add_func("/vfio/cxl/sigbus/processor", test_sigbus_processor);
     qtest_add_func("/vfio/cxl/sigbus/monitor", test_monitor);
     qtest_add_func("/vfio/cxl/lost-when-stopped", test_lost_when_stopped);
     qtest_add_func("/vfio/cxl/lost", test_lost);
