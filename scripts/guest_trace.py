@@ -18,6 +18,8 @@ ACCESS_EVENTS = (
 REWRITE_EVENT = "memory_notdirty_write_access"
 # The reference device's HDM region.
 HDM_REGION = 9
+# What QEMU calls the registers of the emulated device.
+_REGISTERS = re.compile(r" name 'cxl-type2")
 
 _ADDRESS = re.compile(r"\bmemory_region_(?:ops|subpage)_(?:read|write) .*?"
                       r"addr (0x[0-9a-f]+)")
@@ -53,7 +55,9 @@ def count(log: Path, base: int, size: int) -> tuple[int, int]:
     with log.open(encoding="utf-8", errors="replace") as stream:
         for line in stream:
             if match := _ADDRESS.search(line):
-                hdm += base <= int(match[1], 16) < base + size
+                inside = base <= int(match[1], 16) < base + size
+                hdm += inside
+                other += not inside and bool(_REGISTERS.search(line))
             elif match := _REGION.search(line):
                 hdm += int(match[1]) == HDM_REGION
                 other += int(match[1]) != HDM_REGION
@@ -63,15 +67,18 @@ def count(log: Path, base: int, size: int) -> tuple[int, int]:
     return hdm, other
 
 
-def hdm_block(qmp: Qmp, size: int) -> int:
+def hdm_block(qmp: Qmp, size: int, backend: str) -> int:
     """QEMU's internal address of the HDM's RAM block; -1 if not found.
 
-    size: the HDM's size in bytes, by which the nameless block is known
+    size:    the HDM's size in bytes
+    backend: the memory backend's name; a passed-through block has none, and
+             is known by its size
     """
     text = str(qmp.command("human-monitor-command",
                            **{"command-line": "info ramblock"}))
     found = [int(offset, 16) for name, offset, used in _BLOCK.findall(text)
-             if int(used, 16) == size and not name]
+             if int(used, 16) == size
+             and name.rpartition("/")[2] == backend]
     return found[0] if len(found) == 1 else -1
 
 
