@@ -24,13 +24,11 @@ from common import BUILD, LOGS, UserError, run_main
 from guest_facts import (WORD, Facts, Part, parse_report, print_table,
                          print_tap)
 from guest_image import kernel_version, make_image
-from guest_machine import (BOOT_LIMIT_S, GIB, HDM_BACKEND, Backing, Machine,
-                           Setup,
+from guest_machine import (BOOT_LIMIT_S, GIB, Backing, Machine, Setup,
                            check_programs, end_process, machine_args, run_dir,
                            run_lock, size_text, start_device)
 from guest_options import (COMMITS, DEVICES, IOMMUS, add_arguments, choose,
-                           one_of,
-                           parse_size)
+                           one_of, parse_size)
 from guest_report import judge
 from progress import elapsed_text
 
@@ -116,9 +114,7 @@ def check_memory(machine: Machine, device: Backing, facts: Facts,
 def check_rewrites(machine: Machine, facts: Facts) -> None:
     """Write again, to pages that were written before: nothing may trap."""
     size = facts.setup.hdm
-    block = guest_trace.hdm_block(
-        machine.qmp, size,
-        HDM_BACKEND if facts.setup.device == "emulated" else "")
+    block = guest_trace.hdm_block(machine.qmp, size)
     event = (guest_trace.REWRITE_EVENT,)
     if block < 0 or guest_trace.switch(machine.qmp, True, event):
         return

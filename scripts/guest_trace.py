@@ -67,18 +67,15 @@ def count(log: Path, base: int, size: int) -> tuple[int, int]:
     return hdm, other
 
 
-def hdm_block(qmp: Qmp, size: int, backend: str) -> int:
+def hdm_block(qmp: Qmp, size: int) -> int:
     """QEMU's internal address of the HDM's RAM block; -1 if not found.
 
-    size:    the HDM's size in bytes
-    backend: the memory backend's name; a passed-through block has none, and
-             is known by its size
+    size: the HDM's size in bytes, by which the nameless block is known
     """
     text = str(qmp.command("human-monitor-command",
                            **{"command-line": "info ramblock"}))
     found = [int(offset, 16) for name, offset, used in _BLOCK.findall(text)
-             if int(used, 16) == size
-             and name.rpartition("/")[2] == backend]
+             if int(used, 16) == size and not name]
     return found[0] if len(found) == 1 else -1
 
 
