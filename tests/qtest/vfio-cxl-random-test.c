@@ -17,11 +17,6 @@
 #define SIZE (256 * MiB)
 #define WINDOW_SIZE (4 * GiB)
 
-/* Configuration space of the reference device, as its README tells */
-#define PM_CSR 0x44
-#define EXP_DEVCTL 0x68
-#define DVSEC_CTRL2 0x10
-
 enum {
     CTRL_IG = 0xf, CTRL_IW = 0xf0, CTRL_LOCK = 1 << 8, CTRL_COMMIT = 1 << 9,
     CTRL_COMMITTED = 1 << 10, CTRL_ERR = 1 << 11,

@@ -15,12 +15,6 @@
 #define PATTERN 0x1122334455667788ull
 #define ONES UINT64_MAX
 
-/* Configuration space of the reference device, as its README tells */
-#define PM_CSR 0x44
-#define EXP_DEVCTL 0x68
-#define DVSEC_CTRL2 0x10
-#define DVSEC_STATUS2 0x12
-
 typedef struct {
     VFIOCXLServer *server;
     VFIOCXLMachine *m;

@@ -22,6 +22,12 @@
 /* What the reference device hides from guests: see its README */
 #define DEVICE_HOST_BASE 0x4ac0000000ull
 
+/* Configuration space of the devices, as the reference device's README tells */
+enum { PM_CSR = 0x44, EXP_DEVCTL = 0x68 };
+
+/* In the CXL Device DVSEC, CXL r3.1 section 8.1.3 */
+enum { DVSEC_CTRL2 = 0x10, DVSEC_STATUS2 = 0x12 };
+
 /* Offsets of one endpoint or bridge decoder, CXL r3.1 section 8.2.4.20 */
 enum {
     HDM_CAP = 0x00, HDM_GLOBAL = 0x04, HDM_BASE_LO = 0x10, HDM_BASE_HI = 0x14,

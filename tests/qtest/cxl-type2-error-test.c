@@ -1,0 +1,150 @@
+/*
+ * The emulated CXL Type-2 device: hotplug, and what must not work
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qobject/qdict.h"
+#include "cxl-type2-util.h"
+
+static void hotplug(Type2Rig *r)
+{
+    qtest_qmp_assert_success(r->q,
+        "{'execute': 'device_add', 'arguments': {'driver': 'cxl-type2',"
+        " 'id': 'hdm0', 'bus': 'rp0', 'memdev': 'mem'}}");
+    vfio_cxl_power_slot(r->m, true);
+    vfio_cxl_machine_enumerate(r->m, VIRT_MMIO64);
+}
+
+static void test_hotplug(void)
+{
+    Type2Rig r;
+    QDict *reply;
+
+    type2_start_with(&r, NULL, "-object memory-backend-ram,id=odd,size=100M");
+    for (int i = 0; i < 3; i++) {
+        reply = qtest_qmp(r.q, "{'execute': 'device_add', 'arguments': {"
+                          "'driver': 'cxl-type2', 'bus': 'rp0', 'memdev': "
+                          "'odd'}}");
+        qmp_expect_error_and_unref(reply, "GenericError");
+        hotplug(&r);
+        type2_check_committed(&r, VIRT_WINDOW);
+        type2_fill(&r, PATTERN + i);
+        accel_setup(r.m, MSI_AT);
+        accel_check_round(r.m, 0);
+        qtest_qmp_assert_success(r.q, "{'execute': 'device_del',"
+                                 "'arguments': {'id': 'hdm0'}}");
+        vfio_cxl_power_slot(r.m, false);
+        qtest_qmp_eventwait(r.q, "DEVICE_DELETED");
+        g_assert_cmphex(qtest_readq(r.q, VIRT_WINDOW), ==, 0);
+        g_assert_cmphex(type2_host_word(&r, 0), ==, PATTERN + i);
+    }
+    type2_stop(&r);
+}
+
+static void test_fixed(void)
+{
+    static const char *const values[] = {
+        "'identity', 'value': 'sfc'", "'cxl-hdm-commit', 'value': 'guest'",
+        "'cxl-hdm-offset', 'value': 0",
+        "'memdev', 'value': '/objects/mem'",
+    };
+    Type2Rig r;
+    QDict *reply;
+
+    type2_start(&r, "");
+    for (int i = 0; i < ARRAY_SIZE(values); i++) {
+        g_autofree char *set = g_strdup_printf(
+            "{'execute': 'qom-set', 'arguments': {'path': "
+            "'/machine/peripheral/hdm0', 'property': %s}}", values[i]);
+
+        reply = qtest_qmp(r.q, set, NULL);
+        qmp_expect_error_and_unref(reply, "GenericError");
+    }
+    /* nor can the machine be saved */
+    reply = qtest_qmp(r.q, "{'execute': 'migrate', 'arguments': {'uri': "
+                      "'exec:cat>/dev/null'}}");
+    qmp_expect_error_and_unref(reply, "GenericError");
+    type2_check_committed(&r, VIRT_WINDOW);
+    type2_stop(&r);
+}
+
+/* -- what must not work -- */
+
+typedef struct {
+    const char *name;
+    const char *machine;    /* CXL properties, NULL for the usual window */
+    const char *memory;     /* options before the device */
+    const char *device;     /* its own, after bus and ID */
+    const char *expect[3];
+} Case;
+
+#define MEM(size) "-object memory-backend-ram,id=mem,size=" size
+
+static const Case cases[] = {
+    { "no-memdev", NULL, "", "bus=rp0",
+      { "no memory", "memdev=ID", "memory-backend-ram" } },
+    { "size-unaligned", NULL, MEM("100M"), "bus=rp0,memdev=mem",
+      { "'mem'", "0x6400000 (100 MiB)", "256 MiB" } },
+    { "size-not-sfc", NULL, MEM("512M"), "bus=rp0,memdev=mem,identity=sfc",
+      { "512 MiB", "256 MiB only", "identity=accel" } },
+    { "memory-in-use", NULL, "", "bus=rp0,memdev=ram",
+      { "'ram'", "in use", "one of its own" } },
+    { "identity-unknown", NULL, MEM("256M"), "bus=rp0,memdev=mem,identity=x",
+      { "'x'", NULL, NULL } },
+    { "commit-unknown", NULL, MEM("256M"),
+      "bus=rp0,memdev=mem,cxl-hdm-commit=x", { "'x'", NULL, NULL } },
+    { "no-window", "cxl=on", MEM("256M"), "bus=rp0,memdev=mem",
+      { "none of 0", "256 MiB", "cxl-fmw.0.size=256M" } },
+    { "window-too-small", NULL, MEM("5G,reserve=off"), "bus=rp0,memdev=mem",
+      { "window 0 (size 4 GiB)", "5 GiB", "cxl-fmw.0.size=5120M" } },
+    { "window-shared",
+      "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.targets.1=cxl.2,"
+      "cxl-fmw.0.size=4G",
+      MEM("256M") " -device pxb-cxl,bus_nr=40,bus=pcie.0,id=cxl.2",
+      "bus=rp0,memdev=mem", { "window 0 has 2", "window with 1", "cxl.1" } },
+    { "machine-without-cxl",
+      "cxl=off,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G", MEM("256M"),
+      "bus=rp0,memdev=mem", { "cxl=off", "add -machine cxl=on", NULL } },
+    { "on-root-bus", NULL, MEM("256M"), "bus=pcie.0,memdev=mem",
+      { "'pcie.0'", "cxl-rp", "pxb-cxl" } },
+    { "multifunction", NULL, MEM("256M"),
+      "bus=rp0,memdev=mem,multifunction=on",
+      { "00.0", "multifunction=on", "only" } },
+    { "offset-unaligned", NULL, MEM("256M"),
+      "bus=rp0,memdev=mem,cxl-hdm-offset=1M",
+      { "cxl-hdm-offset=0x100000", "multiple of 256 MiB", "use 0x0" } },
+    { "offset-with-guest", NULL, MEM("256M"),
+      "bus=rp0,memdev=mem,cxl-hdm-offset=0,cxl-hdm-commit=guest",
+      { "cxl-hdm-offset=0x0", "cxl-hdm-commit=guest", "leave one" } },
+};
+
+static void test_error(const void *data)
+{
+    const Case *c = data;
+    g_autofree char *options = g_strdup_printf(
+        "%s -device cxl-type2,id=hdm0,%s", c->memory, c->device);
+    g_autofree char *args = vfio_cxl_args(NULL, c->machine, options, NULL);
+    VFIOCXLRun run;
+
+    vfio_cxl_run(args, &run);
+    vfio_cxl_check_failure(&run, "hdm0", c->expect);
+    /* what only passthrough has is no remedy here */
+    g_assert_null(strstr(run.err, "set cxl=off"));
+    g_free(run.err);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/cxl-type2/hotplug", test_hotplug);
+    qtest_add_func("/cxl-type2/fixed", test_fixed);
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_autofree char *path = g_strdup_printf("/cxl-type2/error/%s",
+                                                cases[i].name);
+
+        qtest_add_data_func(path, &cases[i], test_error);
+    }
+    return g_test_run();
+}
