@@ -11,10 +11,10 @@
 
 const QEnumLookup cxl_hdm_commit_lookup = {
     .array = (const char *const[]) {
-        [CXL_HDM_COMMIT_FIRMWARE] = "firmware",
-        [CXL_HDM_COMMIT_GUEST] = "guest",
+        [CXL_HDM_BY_FIRMWARE] = "firmware",
+        [CXL_HDM_BY_GUEST] = "guest",
     },
-    .size = CXL_HDM_COMMIT_MAX,
+    .size = CXL_HDM_BY_MAX,
 };
 
 static uint64_t regs_read(void *opaque, hwaddr addr, unsigned size)

@@ -88,7 +88,7 @@ static bool type2_place(CXLType2Dev *ct2, Error **errp)
 {
     CXLHDMWish wish = {
         .size = ct2->hdm_size,
-        .guest = ct2->hdm_commit == CXL_HDM_COMMIT_GUEST,
+        .guest = ct2->hdm_commit == CXL_HDM_BY_GUEST,
         .offset = ct2->hdm_offset,
     };
 
@@ -189,7 +189,7 @@ static void type2_comp_init(CXLType2Dev *ct2)
                           "cxl-type2-component", id->bar[id->comp_bar].size);
     ct2->regs.path = ct2->path;
     ct2->regs.gate = &ct2->gate;
-    ct2->regs.guest = ct2->hdm_commit == CXL_HDM_COMMIT_GUEST;
+    ct2->regs.guest = ct2->hdm_commit == CXL_HDM_BY_GUEST;
     cxl_hdm_regs_init(&ct2->regs, OBJECT(ct2), CXL_HDM_BLOCK_SIZE(1),
                       ct2->hdm_size, DECODER_CAPABILITY);
     memory_region_add_subregion_overlap(&ct2->comp_mr, id->comp_offset +

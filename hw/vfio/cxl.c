@@ -193,7 +193,7 @@ static void vfio_cxl_setup_decoder(VFIOCXL *cxl, uint64_t hdm_size,
 
     cxl->regs.path = cxl->path;
     cxl->regs.gate = &cxl->gate;
-    cxl->regs.guest = vdev->cxl_hdm_commit == CXL_HDM_COMMIT_GUEST;
+    cxl->regs.guest = vdev->cxl_hdm_commit == CXL_HDM_BY_GUEST;
     cxl_hdm_regs_init(&cxl->regs, OBJECT(vdev), cxl->geometry.size, hdm_size,
                       capability);
     memory_region_add_subregion_overlap(vdev->bars[cxl->geometry.bar].mr,
@@ -206,7 +206,7 @@ static bool vfio_cxl_setup(VFIOCXL *cxl, Error **errp)
     VFIOPCIDevice *vdev = cxl->vdev;
     VFIODevice *vbasedev = &vdev->vbasedev;
     CXLHDMWish wish = {
-        .guest = vdev->cxl_hdm_commit == CXL_HDM_COMMIT_GUEST,
+        .guest = vdev->cxl_hdm_commit == CXL_HDM_BY_GUEST,
         .offset = vdev->cxl_hdm_offset,
         .instead = "cxl=off",
     };

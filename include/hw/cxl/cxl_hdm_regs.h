@@ -18,11 +18,11 @@
 #include "system/memory.h"
 
 /* Who programs the decoders: values of the property cxl-hdm-commit */
-typedef enum CXLHDMCommit {
-    CXL_HDM_COMMIT_FIRMWARE,    /* QEMU, before the guest runs */
-    CXL_HDM_COMMIT_GUEST,
-    CXL_HDM_COMMIT_MAX,
-} CXLHDMCommit;
+typedef enum CXLHDMBy {
+    CXL_HDM_BY_FIRMWARE,    /* QEMU, before the guest runs */
+    CXL_HDM_BY_GUEST,
+    CXL_HDM_BY_MAX,
+} CXLHDMBy;
 
 extern const QEnumLookup cxl_hdm_commit_lookup;
 
