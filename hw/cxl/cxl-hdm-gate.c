@@ -125,21 +125,6 @@ void cxl_hdm_gate_update(CXLHDMGate *gate, const PCIDevice *pdev)
     cxl_hdm_gate_set(gate, CXL_HDM_GATE_POWER, power);
 }
 
-void cxl_hdm_gate_prepare(CXLHDMGate *gate, const PCIDevice *pdev,
-                          uint32_t addr, uint32_t val, int len)
-{
-    uint32_t pm = pdev->pm_cap + PCI_PM_CTRL;
-
-    if (range_covers_byte(addr, len, PCI_COMMAND) &&
-        !((val >> (8 * (PCI_COMMAND - addr))) & PCI_COMMAND_MEMORY)) {
-        cxl_hdm_gate_set(gate, CXL_HDM_GATE_MEMORY_SPACE, true);
-    }
-    if (pdev->pm_cap && range_covers_byte(addr, len, pm) &&
-        ((val >> (8 * (pm - addr))) & PCI_PM_CTRL_STATE_MASK)) {
-        cxl_hdm_gate_set(gate, CXL_HDM_GATE_POWER, true);
-    }
-}
-
 bool cxl_config_asks_flr(const PCIDevice *pdev, uint32_t addr, uint32_t val,
                          int len)
 {

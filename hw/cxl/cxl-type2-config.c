@@ -219,7 +219,6 @@ void cxl_type2_config_write(PCIDevice *pdev, uint32_t addr, uint32_t val,
 {
     CXLType2Dev *ct2 = CXL_TYPE2(pdev);
 
-    cxl_hdm_gate_prepare(&ct2->gate, pdev, addr, val, len);
     pci_default_write_config(pdev, addr, val, len);
     pcie_aer_write_config(pdev, addr, val, len);
     pcie_cap_flr_write_config(pdev, addr, val, len);

@@ -23,8 +23,8 @@
 #define CLEAR_STEP (64 * MiB)
 
 /*
- * Give the pages back: what is read then is 0.  Not where a file's own
- * contents would show, or where somebody has pinned the pages.
+ * Give the pages back: what is read then is 0.  Not where that would clear
+ * a file too of which this is a private copy, or pages are pinned.
  */
 static bool hdm_discard(CXLType2Dev *ct2)
 {

@@ -8,6 +8,8 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/range.h"
+#include "hw/pci/pci.h"
 #include "cxl.h"
 #include "cxl-int.h"
 
@@ -16,6 +18,7 @@ void vfio_cxl_config_prepare(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
 {
     VFIOCXL *cxl = vdev->cxl;
     PCIDevice *pdev = PCI_DEVICE(vdev);
+    uint32_t pm = pdev->pm_cap + PCI_PM_CTRL;
 
     if (!cxl) {
         return;
@@ -24,7 +27,14 @@ void vfio_cxl_config_prepare(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
         cxl_config_asks_reset(pdev, cxl->dvsec, addr, val, len)) {
         cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_RESET, true);
     }
-    cxl_hdm_gate_prepare(&cxl->gate, pdev, addr, val, len);
+    if (range_covers_byte(addr, len, PCI_COMMAND) &&
+        !((val >> (8 * (PCI_COMMAND - addr))) & PCI_COMMAND_MEMORY)) {
+        cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_MEMORY_SPACE, true);
+    }
+    if (pdev->pm_cap && range_covers_byte(addr, len, pm) &&
+        ((val >> (8 * (pm - addr))) & PCI_PM_CTRL_STATE_MASK)) {
+        cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_POWER, true);
+    }
 }
 
 void vfio_cxl_config_written(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,

@@ -62,17 +62,6 @@ void cxl_hdm_gate_set(CXLHDMGate *gate, CXLHDMGateReason why, bool closed);
  */
 void cxl_hdm_gate_update(CXLHDMGate *gate, const PCIDevice *pdev);
 
-/**
- * cxl_hdm_gate_prepare: close for what a config write is about to do
- * @gate: the gate
- * @pdev: its device
- * @addr: offset in config space
- * @val: what is about to be written
- * @len: bytes
- */
-void cxl_hdm_gate_prepare(CXLHDMGate *gate, const PCIDevice *pdev,
-                          uint32_t addr, uint32_t val, int len);
-
 /** cxl_config_asks_flr: does a config write start a function-level reset? */
 bool cxl_config_asks_flr(const PCIDevice *pdev, uint32_t addr, uint32_t val,
                          int len);
