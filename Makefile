@@ -115,7 +115,7 @@ lint: setup ## check scripts, series and edits; builds nothing
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
 		build/module build/bootroms build/acpi build/sanitize-* build/fuzz \
-		build/mutants build/coverage build/qemu-system-aarch64 \
+		build/mutants build/coverage build/docs build/qemu-system-aarch64 \
 		build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)

@@ -164,10 +164,7 @@ bool cxl_type2_config_init(CXLType2Dev *ct2, Error **errp)
     pci_set_word(config + CAP_PM + PCI_PM_PMC, 3);
     pci_set_word(config + CAP_PM + PCI_PM_CTRL, PCI_PM_CTRL_NO_SOFT_RESET);
     pci_set_word(pdev->wmask + CAP_PM + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
-    if (pcie_endpoint_cap_init(pdev, CAP_EXP) < 0) {
-        error_setg(errp, "no room for the PCI Express capability");
-        return false;
-    }
+    pcie_endpoint_cap_init(pdev, CAP_EXP);
     pcie_cap_deverr_init(pdev);
     pcie_cap_flr_init(pdev);
     if (pcie_aer_init(pdev, PCI_ERR_VER, EXT_AER, PCI_ERR_SIZEOF, errp) < 0) {
