@@ -290,6 +290,10 @@ static void test_cxl_reset(void)
     }
     vfio_cxl_machine_enumerate(r.m, VIRT_MMIO64);
     type2_check_open(&r, 0);
+    qtest_system_reset(r.q);
+    vfio_cxl_machine_enumerate(r.m, VIRT_MMIO64);
+    g_assert_cmphex(type2_dvsec_word(&r, DVSEC_CTRL2), ==, 0);
+    g_assert_cmphex(type2_dvsec_word(&r, DVSEC_STATUS2), ==, STATUS2_PM);
 
     /* one that another reset overtakes is never complete */
     type2_fill(&r, PATTERN);
