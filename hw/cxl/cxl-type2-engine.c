@@ -136,10 +136,9 @@ static const CxlCopyOps engine_ops = {
     .irq = engine_irq,
 };
 
-/* While the VM is stopped, nothing moves */
 static void engine_kick(CXLType2Dev *ct2)
 {
-    if (cxl_copy_runnable(&ct2->accel.copy) && runstate_is_running()) {
+    if (cxl_copy_runnable(&ct2->accel.copy)) {
         qemu_bh_schedule(ct2->engine);
     }
 }
@@ -156,7 +155,7 @@ static void engine_step(void *opaque)
     CXLType2Dev *ct2 = opaque;
 
     if (!runstate_is_running()) {
-        return;
+        return; /* engine_run_state() goes on with it */
     }
     ct2->dma_done = false;
     cxl_copy_run(&ct2->accel.copy);

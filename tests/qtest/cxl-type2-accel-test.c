@@ -68,6 +68,8 @@ static void test_peer(void)
                                 300000), ==, ERROR_OVERLAP);
     g_assert_cmpuint(accel_copy(r.m, COPY_IN, VIRT_WINDOW + 4095, 4096, 1),
                      ==, ERROR_NONE);
+    g_assert_cmpuint(accel_copy(r.m, COPY_IN, VIRT_WINDOW + 4097, 4096, 1),
+                     ==, ERROR_NONE);
     g_assert_cmpuint(accel_copy(r.m, COPY_IN, VIRT_WINDOW + 4095, 4096, 2),
                      ==, ERROR_OVERLAP);
     type2_stop(&r);
