@@ -254,7 +254,6 @@ void cxl_type2_engine_exit(CXLType2Dev *ct2)
 
 void cxl_type2_engine_reset(CXLType2Dev *ct2)
 {
-    qemu_bh_cancel(ct2->engine);
     cxl_accel_reset(&ct2->accel);
     cxl_sfc_reset(&ct2->sfc);
     if (ct2->id->sram_offset) {

@@ -379,6 +379,7 @@ static void test_sfc(void)
     qtest_writel(r.q, r.m->device + PCI_BASE_ADDRESS_0, bar0);
     qtest_writel(r.q, r.m->device + PCI_BASE_ADDRESS_1, bar0 >> 32);
     for (int round = 0; round < 2; round++) {
+        g_assert_cmphex(qtest_readl(r.q, bar0 + 0x10), ==, 0);
         qtest_writel(r.q, bar0, 0);
         for (int i = 0; i < 4; i++) {
             g_assert_cmphex(qtest_readl(r.q, bar0 + 0x10), ==, 0);
