@@ -69,7 +69,8 @@ def kernel_release() -> tuple[str, str]:
                     "remove build/guest and repeat")
 
 
-def _apt() -> PrivateApt:
+def module_apt() -> PrivateApt:
+    """The archive that modules and what compiles them come from."""
     return PrivateApt(BUILD / "apt/module", [
         Source("deb", suite, arch) for arch in ("", ARCH)
         for suite in (RELEASE, KERNEL_SUITE)])
@@ -102,10 +103,10 @@ def system_packages(apt: PrivateApt) -> Versions:
     return {**solve(apt, [*BASE_PACKAGES, *TOOLS, *build]), **headers}
 
 
-def _system() -> str:
+def make_system() -> str:
     """Have the system in place; returns what it is made of, as a key."""
     recipe = sha256_file(Path(__file__).with_name("debian_root.py"))
-    apt = _apt()
+    apt = module_apt()
     key = json.dumps({"recipe": recipe, "packages": system_packages(apt)},
                      indent=1, sort_keys=True) + "\n"
     if (SYSTEM.is_dir() and SYSTEM_STAMP.is_file()
@@ -127,28 +128,34 @@ def _source_key(system: str, module: Module) -> str:
     return digest.hexdigest()
 
 
+def kbuild(what: str, inside: Path, log: Path) -> None:
+    """Compile the modules in a directory of the system."""
+    release, _version = kernel_release()
+    way = entering(SYSTEM, LOGS / "guest-module-root.log")
+    run_step(f"compile {what}",
+             [*way, "/usr/bin/env", "-i", "PATH=/usr/bin:/usr/sbin",
+              "LC_ALL=C", "make", "-C", f"/usr/src/linux-headers-{release}",
+              f"M=/{inside.relative_to(SYSTEM)}", "ARCH=arm64",
+              "CROSS_COMPILE=aarch64-linux-gnu-",
+              "CC=aarch64-linux-gnu-gcc-14", "KBUILD_MODPOST_WARN=",
+              "modules"], log)
+
+
 def make_module(module: Module) -> Path:
     """The compiled module, compiled again when something changed."""
     fetch()
     stamp = module.file.with_suffix(".key")
-    key = _source_key(_system(), module)
+    key = _source_key(make_system(), module)
     if module.file.is_file() and stamp.is_file() and stamp.read_text() == key:
         return module.file
     stamp.unlink(missing_ok=True)
-    release, _version = kernel_release()
     inside = SYSTEM / INSIDE / module.name
     shutil.rmtree(inside, ignore_errors=True)
     inside.mkdir(parents=True)
     for path in module.sources:
         shutil.copyfile(path, inside / path.name)
-    way = entering(SYSTEM, LOGS / "guest-module-root.log")
-    run_step(f"compile the kernel module {module.name}",
-             [*way, "/usr/bin/env", "-i", "PATH=/usr/bin:/usr/sbin",
-              "LC_ALL=C", "make", "-C", f"/usr/src/linux-headers-{release}",
-              f"M=/{INSIDE}/{module.name}", "ARCH=arm64",
-              "CROSS_COMPILE=aarch64-linux-gnu-",
-              "CC=aarch64-linux-gnu-gcc-14", "KBUILD_MODPOST_WARN=",
-              "modules"], LOGS / f"module-{module.name}.log")
+    kbuild(f"the kernel module {module.name}", inside,
+           LOGS / f"module-{module.name}.log")
     temp = module.file.with_suffix(".part")
     shutil.copyfile(inside / module.file.name, temp)
     temp.replace(module.file)

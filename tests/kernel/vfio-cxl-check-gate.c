@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
@@ -272,6 +274,38 @@ static void dmabuf_revoked(struct cxl_device *dev)
     CHECK(!on, "cannot be mapped again: %s", strerror(-on));
 }
 
+/* -- interrupts -- */
+
+/* With an IOMMU, the address that MSIs go to has to be mapped for them */
+static void msix_setup(struct cxl_device *dev)
+{
+    struct vfio_irq_info info = {
+        .argsz = sizeof(info), .index = VFIO_PCI_MSIX_IRQ_INDEX,
+    };
+    struct {
+        struct vfio_irq_set set;
+        int32_t fd;
+    } request = {
+        .set.argsz = sizeof(request),
+        .set.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+        .set.index = VFIO_PCI_MSIX_IRQ_INDEX,
+        .set.count = 1,
+    };
+    int err;
+
+    if (ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 || !info.count) {
+        SKIP("the device has no MSI-X");
+    }
+    request.fd = eventfd(0, EFD_CLOEXEC);
+    err = ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &request) < 0 ? errno : 0;
+    request.set.argsz = sizeof(request.set);
+    request.set.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
+    request.set.count = 0;
+    ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &request);
+    close(request.fd);
+    CHECK(!err, "MSI-X cannot be turned on: %s", strerror(err));
+}
+
 /* The last one, since it opens the device once more */
 static void flag_hidden(struct cxl_device *dev)
 {
@@ -299,6 +333,7 @@ const struct check gate_checks[] = {
     { "decoder_eio", decoder_eio },
     { "memory_failure", memory_failure },
     { "dmabuf_revoked", dmabuf_revoked },
+    { "msix_setup", msix_setup },
     { "flag_hidden", flag_hidden },
     { NULL, NULL }
 };
