@@ -90,7 +90,6 @@ static void gate_memory_space(struct cxl_device *dev)
     check_closed(dev, mem, "with Memory Space off");
     memory_space(dev, true);
     check_open(mem, PATTERN, "with Memory Space on again");
-    munmap((void *)mem, 2 * page);
 }
 
 static unsigned find_cap(struct cxl_device *dev, unsigned id)
@@ -118,7 +117,6 @@ static void gate_power(struct cxl_device *dev)
     config_write(dev, pm + PCI_PM_CTRL, 2, 0);
     memory_space(dev, true);
     check_open(mem, PATTERN, "in D0 again");
-    munmap((void *)mem, 2 * page);
 }
 
 static void reset_keeps_mapping(struct cxl_device *dev)
@@ -132,7 +130,6 @@ static void reset_keeps_mapping(struct cxl_device *dev)
     memory_space(dev, true);
     CHECK(try_read32(mem, &value), "SIGBUS after the reset");
     CHECK(value == 0, "the reset left 0x%08x in the memory", value);
-    munmap((void *)mem, 2 * page);
 }
 
 static void flr_keeps_mapping(struct cxl_device *dev)
@@ -152,7 +149,6 @@ static void flr_keeps_mapping(struct cxl_device *dev)
     memory_space(dev, true);
     CHECK(try_write32(mem, PATTERN), "SIGBUS after the reset");
     CHECK(read32(dev, dev->regs, 0x20) & (1 << 10), "no decoder after it");
-    munmap((void *)mem, 2 * page);
 }
 
 static void reset_fails(struct cxl_device *dev)
@@ -172,7 +168,6 @@ static void reset_fails(struct cxl_device *dev)
     CHECK(!err, "the next reset: %s", strerror(-err));
     memory_space(dev, true);
     CHECK(try_read32(mem, &value), "SIGBUS after the next reset");
-    munmap((void *)mem, 2 * page);
 }
 
 static void mmap_refused(struct cxl_device *dev)
@@ -245,7 +240,6 @@ static void memory_failure(struct cxl_device *dev)
     CHECK(!err, "reset: %s", strerror(-err));
     memory_space(dev, true);
     CHECK(try_read32(second, &value), "SIGBUS in it after a reset");
-    munmap((void *)mem, 2 * page);
 }
 
 /* -- dma-buf -- */

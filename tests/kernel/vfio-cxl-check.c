@@ -99,7 +99,6 @@ static void comp_bar_sparse_mmap(struct cxl_device *dev)
         mem = region_map(dev, dev->bar, offset, size);
         CHECK(mem != MAP_FAILED, "area %u cannot be mapped: %s", i,
               strerror(errno));
-        munmap(mem, size);
     }
     mem = region_map(dev, dev->bar, 0, dev->bar->size);
     CHECK(mem == MAP_FAILED, "the whole BAR can be mapped");
@@ -120,7 +119,6 @@ static void round_trip(struct cxl_device *dev, size_t size, size_t at)
     word = (volatile uint32_t *)((char *)mem + at);
     touched = try_read32(word, &before) && try_write32(word, ~before) &&
               try_read32(word, &value);
-    munmap(mem, size);
     CHECK(touched, "SIGBUS at offset 0x%zx", at);
     CHECK(value == ~before, "wrote 0x%08x, read 0x%08x", ~before, value);
 
@@ -422,6 +420,7 @@ static void run_one(struct cxl_device *dev, const struct check *check)
     if (!setjmp(check_end)) {
         check->run(dev);
     }
+    region_unmap_all();
 }
 
 static unsigned run(struct cxl_device *dev, const struct check *checks,

@@ -26,6 +26,7 @@
 
 #define CXL_VENDOR          0x1e98
 #define EXT_CAP_DVSEC       0x23
+#define MAX_MAPPINGS        32u
 #define RESET_TRIES         20
 #define RESET_PAUSE_US      10000
 
@@ -239,11 +240,35 @@ const char *device_find_regions(struct cxl_device *dev)
     return dev->bar ? NULL : "the geometry capability names no BAR";
 }
 
+/* A mapping keeps the device open, so none may outlive what made it */
+static struct {
+    void *mem;
+    size_t size;
+} mappings[MAX_MAPPINGS];
+static unsigned n_mappings;
+
 void *region_map(struct cxl_device *dev, const struct vfio_region_info *info,
                  uint64_t offset, size_t size)
 {
-    return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->fd,
-                info->offset + offset);
+    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->fd,
+                     info->offset + offset);
+
+    if (mem != MAP_FAILED) {
+        if (n_mappings == MAX_MAPPINGS) {
+            bail("more than %u mappings", MAX_MAPPINGS);
+        }
+        mappings[n_mappings].mem = mem;
+        mappings[n_mappings++].size = size;
+    }
+    return mem;
+}
+
+void region_unmap_all(void)
+{
+    while (n_mappings) {
+        n_mappings--;
+        munmap(mappings[n_mappings].mem, mappings[n_mappings].size);
+    }
 }
 
 int region_read(struct cxl_device *dev, const struct vfio_region_info *info,

@@ -59,9 +59,14 @@ struct vfio_region_info *region_info(struct cxl_device *dev, unsigned index);
 /** region_cap: a capability of a region, or NULL */
 void *region_cap(struct vfio_region_info *info, unsigned id);
 
-/** region_map: map a part; MAP_FAILED with errno as mmap() */
+/**
+ * region_map: map a part, until region_unmap_all()
+ *
+ * Returns: MAP_FAILED with errno as mmap().
+ */
 void *region_map(struct cxl_device *dev, const struct vfio_region_info *info,
                  uint64_t offset, size_t size);
+void region_unmap_all(void);
 
 /** region_read, region_write: bytes that were moved, or -errno */
 int region_read(struct cxl_device *dev, const struct vfio_region_info *info,
