@@ -2,15 +2,18 @@
 #
 # The front door: every target does its own set-up. 'make help' lists them.
 
-# The reference device in make run and make shell: the size of its memory,
-# what it poses as, and what the guest drives it with.
+# The device in make run and make shell: the size of its memory, what it poses
+# as, what the guest drives it with, and whether it is the reference device or
+# QEMU's emulated one.
 HDM ?= 256M
 IDENTITY ?= auto
 DRIVER ?= auto
 IOMMU ?= none
 COMMIT ?= firmware
+DEVICE ?= reference
 GUEST_OPTIONS = --hdm '$(HDM)' --identity '$(IDENTITY)' \
-	--driver '$(DRIVER)' --iommu '$(IOMMU)' --commit '$(COMMIT)'
+	--driver '$(DRIVER)' --iommu '$(IOMMU)' --commit '$(COMMIT)' \
+	--device '$(DEVICE)'
 # Of the whole run of make fuzz.
 FUZZ_SECONDS ?= 600
 RANDOM_SECONDS ?= 300
@@ -35,6 +38,7 @@ help: ## list the targets
 	@echo 'DRIVER=NAME     sfc, cxl_accel (ours) or none (run, shell)'
 	@echo 'IDENTITY=NAME   sfc or accel (run, shell)'
 	@echo 'COMMIT=guest    the guest commits the HDM decoders, not QEMU (run, shell)'
+	@echo 'DEVICE=emulated cxl-type2 of QEMU, not the reference device (run, shell)'
 	@echo 'IOMMU=smmuv3    translate the DMA of the device (run, shell)'
 	@echo 'QEMU_SRC=PATH   QEMU 10.2.x tree or tarball to use as the base'
 	@echo 'EDIT=NAME       the edit that make refresh carries changes to'

@@ -22,13 +22,13 @@ SWITCHES = 15
 # Of PCI config space.
 COMMAND, BUS_NUMBERS, MEMORY_SPACE = 0x04, 0x18, 0x2
 # From which event to which each step goes.
-STEPS = {"commit": ("vfio_cxl_commit", "vfio_cxl_map"),
-         "map": ("vfio_cxl_gate", "vfio_cxl_hdm"),
-         "unmap": ("vfio_cxl_gate", "vfio_cxl_hdm")}
+STEPS = {"commit": ("cxl_hdm_regs_commit", "cxl_hdm_regs_map"),
+         "map": ("cxl_hdm_gate", "cxl_hdm_gate_open"),
+         "unmap": ("cxl_hdm_gate", "cxl_hdm_gate_open")}
 EVENTS = tuple(sorted({event for pair in STEPS.values() for event in pair}))
 
 Row = dict[str, Any]
-_STAMP = re.compile(r"(\d\d):(\d\d):(\d\d)\.(\d{6})Z (\w+)\s+\((\S+?)\)"
+_STAMP = re.compile(r"(\d\d):(\d\d):(\d\d)\.(\d{6})Z (\w+)\s+\((?:vfio )?(\S+?)\)"
                     r"(.*)")
 _DAY_US = 86400 * 1000000
 
@@ -48,7 +48,7 @@ def step_times(log: Path, device: str) -> list[Row]:
         hour, minute, second, micro = (int(match[i]) for i in range(1, 5))
         now = ((hour * 60 + minute) * 60 + second) * 1000000 + micro
         event = match[5]
-        step = ("commit" if event == "vfio_cxl_map" else
+        step = ("commit" if event == "cxl_hdm_regs_map" else
                 "map" if match[7].endswith(" 1") else "unmap")
         begin, end = STEPS[step]
         if event == end:

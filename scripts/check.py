@@ -27,7 +27,7 @@ from results import Results, read_tap
 from tree import TREE, make_tree
 
 GUEST_RUN = ROOT / "scripts" / "guest_run.py"
-# What a passed-through device is tried with in a guest, as arguments of
+# What a device is tried with in a guest, as arguments of
 # guest_run.py: the stock driver first, then the generic identity without a
 # driver and, in a size that is no power of two, with ours and its own tests.
 GUESTS = {
@@ -38,6 +38,11 @@ GUESTS = {
                         "--iommu", "smmuv3"),
     "guest-1G-commits": ("--driver", "cxl_accel", "--hdm", "1G",
                          "--commit", "guest"),
+    # The same drivers with the emulated device.
+    "guest-emulated-sfc": ("--driver", "sfc", "--hdm", "256M",
+                           "--device", "emulated"),
+    "guest-emulated": ("--driver", "cxl_accel", "--hdm", "1G",
+                       "--device", "emulated"),
     "guest-refusals": ("--refusals",),
 }
 # The short forms that CI runs, about a minute each.
@@ -89,7 +94,7 @@ def group_acpi(results: Results) -> None:
 
 
 def group_guest(results: Results) -> None:
-    """A stock guest uses the reference device."""
+    """A stock guest uses the reference device, and the emulated one."""
     build()
     for name, options in GUESTS.items():
         _guest(results, name, options)

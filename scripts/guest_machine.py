@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The processes of a guest run: the reference device, and QEMU with its
+"""The processes of a guest run: the reference device, if it is that one,
+and QEMU with its
 console and its QMP monitor. All are ended by whoever started them."""
 
 import contextlib
@@ -35,6 +36,8 @@ SERVER_START_S = 30.0
 BOOT_LIMIT_S = 180.0
 GRACE_S = 10.0
 BRIDGE_BUS = 12
+# QEMU's name for the emulated device's memory.
+HDM_BACKEND = "hdm"
 RAM = "1G"
 
 
@@ -51,6 +54,9 @@ class Setup:
     iommu: str = "none"
     # Who commits the HDM decoders: firmware, which is QEMU, or guest.
     commit: str = "firmware"
+    # Which device: reference, which a server of its own presents, or
+    # emulated, which is QEMU's.
+    device: str = "reference"
     # What the device is to do wrong: --fault values of its server.
     faults: list[str] = field(default_factory=list)
     keep: bool = False
@@ -75,11 +81,12 @@ def size_text(size: int) -> str:
 
 def check_programs(setup: Setup) -> None:
     """Refuse early, by name, what is not there."""
-    for path, remedy in ((setup.qemu, "build it first, or name another with "
-                          "--qemu"),
-                         (setup.server, "build it first, or name another "
-                          "with --server"),
-                         (FIRMWARE, "install package qemu-efi-aarch64")):
+    needed = [(setup.qemu, "build it first, or name another with --qemu"),
+              (FIRMWARE, "install package qemu-efi-aarch64")]
+    if setup.device == "reference":
+        needed.append((setup.server, "build it first, or name another with "
+                       "--server"))
+    for path, remedy in needed:
         if not path.exists():
             raise UserError(f"{path} is missing: {remedy}")
 
@@ -127,25 +134,53 @@ def end_process(proc: "subprocess.Popen[bytes]") -> None:
         proc.wait()
 
 
-class Server:
-    """The reference device, with backing memory that this process shares.
+class Backing:
+    """The device's memory, which this process shares. By itself it makes
+    QEMU's emulated device.
 
     The memory is an anonymous file: it never reaches a disk and is gone
     with the processes that hold it.
     """
 
+    def __init__(self, setup: Setup,
+                 memory_flags: int = os.MFD_CLOEXEC) -> None:
+        self.setup = setup
+        self.memory = os.memfd_create("hdm", memory_flags)
+        os.ftruncate(self.memory, setup.hdm)
+        self.memory_path = f"/proc/{os.getpid()}/fd/{self.memory}"
+
+    def device_args(self) -> list[str]:
+        """QEMU's arguments for the device."""
+        device = {"driver": "cxl-type2", "id": "hdm0", "bus": "rp0",
+                  "memdev": HDM_BACKEND, "identity": self.setup.identity,
+                  "cxl-hdm-commit": self.setup.commit}
+        return ["-object", f"memory-backend-file,id={HDM_BACKEND},"
+                f"mem-path={self.memory_path},size={self.setup.hdm},"
+                "share=on,reserve=off", "-device", json.dumps(device)]
+
+    def summary(self) -> dict[str, Any]:
+        """What a server has counted."""
+        return {}
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.memory)
+
+
+class Server(Backing):
+    """The reference device."""
+
     def __init__(self, setup: Setup, where: Path,
                  log_name: str = "guest",
                  memory_flags: int = os.MFD_CLOEXEC) -> None:
+        super().__init__(setup, memory_flags)
         self.socket = where / "device.sock"
         self.summary_path = where / "device.json"
         self.log = LOGS / f"{log_name}-device.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.memory = os.memfd_create("hdm", memory_flags)
-        os.ftruncate(self.memory, setup.hdm)
         argv = [str(setup.server), "--socket", str(self.socket),
                 "--hdm-size", str(setup.hdm), "--identity", setup.identity,
-                "--mem-file", f"/proc/{os.getpid()}/fd/{self.memory}",
+                "--mem-file", self.memory_path,
                 "--summary", str(self.summary_path)]
         for fault in setup.faults:
             argv += ["--fault", fault]
@@ -172,6 +207,12 @@ class Server:
                                 f"{SERVER_START_S:.0f} s; log: {self.log}")
             time.sleep(0.02)
 
+    def device_args(self) -> list[str]:
+        device = {"driver": "vfio-user-pci", "id": "hdm0", "bus": "rp0",
+                  "cxl-hdm-commit": self.setup.commit,
+                  "socket": {"path": str(self.socket), "type": "unix"}}
+        return ["-device", json.dumps(device)]
+
     def summary(self) -> dict[str, Any]:
         """End the server and return what it counted."""
         end_process(self.proc)
@@ -185,11 +226,17 @@ class Server:
 
     def close(self) -> None:
         end_process(self.proc)
-        with contextlib.suppress(OSError):
-            os.close(self.memory)
+        super().close()
 
 
-def machine_args(setup: Setup, server: Server | None) -> list[str]:
+def start_device(setup: Setup, where: Path,
+                 log_name: str = "guest") -> Backing:
+    """Whatever has to be there before QEMU for the device that is asked."""
+    return Backing(setup) if setup.device == "emulated" else \
+        Server(setup, where, log_name)
+
+
+def machine_args(setup: Setup, device: Backing | None) -> list[str]:
     """QEMU's arguments for the demo's machine, console apart."""
     guest = setup.commit == "guest"
     options = " ".join(["console=ttyAMA0", "rdinit=/init", "iomem=relaxed",
@@ -209,11 +256,8 @@ def machine_args(setup: Setup, server: Server | None) -> list[str]:
         # A stock kernel assembles nothing below a bridge without decoders.
         f"hdm_for_passthrough={'on' if guest else 'off'}",
         "-device", "cxl-rp,port=0,bus=cxl.1,id=rp0,chassis=0,slot=2"]
-    if server:
-        device = {"driver": "vfio-user-pci", "id": "hdm0", "bus": "rp0",
-                  "cxl-hdm-commit": setup.commit,
-                  "socket": {"path": str(server.socket), "type": "unix"}}
-        args += ["-device", json.dumps(device)]
+    if device:
+        args += device.device_args()
     return args
 
 

@@ -22,6 +22,7 @@ OWN_DRIVER = {"sfc": "sfc", "accel": "cxl_accel"}
 DRIVERS = ("sfc", "cxl_accel", "none")
 IOMMUS = ("none", "smmuv3")
 COMMITS = ("firmware", "guest")
+DEVICES = ("reference", "emulated")
 
 
 def parse_size(text: str) -> int:
@@ -100,6 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--commit", default="firmware", metavar="NAME",
                         help="who commits the HDM decoders: "
                         f"{' or '.join(COMMITS)}")
+    parser.add_argument("--device", default="reference", metavar="NAME",
+                        help="the device of a server, or QEMU's own: "
+                        f"{' or '.join(DEVICES)}")
 
 
 def main() -> int:
@@ -109,6 +113,7 @@ def main() -> int:
     choose(args.identity, args.driver, parse_size(args.hdm))
     one_of("IOMMU", args.iommu, IOMMUS)
     one_of("COMMIT", args.commit, COMMITS)
+    one_of("DEVICE", args.device, DEVICES)
     return 0
 
 

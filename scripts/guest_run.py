@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boot a stock Debian guest with the reference CXL Type-2 device, and show
+"""Boot a stock Debian guest with a CXL Type-2 device, and show
 in one table what guest and host really saw.
 
 Exit status 1 when a line of the table is not as it must be.
@@ -24,11 +24,11 @@ from common import BUILD, LOGS, UserError, run_main
 from guest_facts import (WORD, Facts, Part, parse_report, print_table,
                          print_tap)
 from guest_image import kernel_version, make_image
-from guest_machine import (BOOT_LIMIT_S, GIB, Machine, Server, Setup,
+from guest_machine import (BOOT_LIMIT_S, GIB, Backing, Machine, Setup,
                            check_programs, end_process, machine_args, run_dir,
-                           run_lock, size_text)
-from guest_options import (COMMITS, IOMMUS, add_arguments, choose, one_of,
-                           parse_size)
+                           run_lock, size_text, start_device)
+from guest_options import (COMMITS, DEVICES, IOMMUS, add_arguments, choose,
+                           one_of, parse_size)
 from guest_report import judge
 from progress import elapsed_text
 
@@ -80,22 +80,22 @@ def guest_pass(machine: Machine, part: Part, verb: str, seed: int) -> str:
     return "" if match[2] == "0" else f"{match[2]} words differ: {lines[0]}"
 
 
-def check_part(machine: Machine, server: Server, facts: Facts,
+def check_part(machine: Machine, device: Backing, facts: Facts,
                part: Part) -> None:
     """The pattern in both directions over one part."""
     to_host, to_guest = secrets.randbits(63), secrets.randbits(63)
     where = part.start, part.size
     wrong = guest_pass(machine, part, "write", to_host)
     facts.guest_to_host = facts.guest_to_host or wrong or \
-        guest_pattern.verify(server.memory, *where, to_host, part.stride)
+        guest_pattern.verify(device.memory, *where, to_host, part.stride)
     if part.stride != WORD:
-        facts.allocated = guest_pattern.allocated(server.memory)
-    guest_pattern.write(server.memory, *where, to_guest, part.stride)
+        facts.allocated = guest_pattern.allocated(device.memory)
+    guest_pattern.write(device.memory, *where, to_guest, part.stride)
     facts.host_to_guest = facts.host_to_guest or \
         guest_pass(machine, part, "verify", to_guest)
 
 
-def check_memory(machine: Machine, server: Server, facts: Facts,
+def check_memory(machine: Machine, device: Backing, facts: Facts,
                  steps: Steps) -> None:
     """The pattern over all parts, with the access trace on."""
     facts.parts = parts(facts.setup.hdm)
@@ -107,7 +107,7 @@ def check_memory(machine: Machine, server: Server, facts: Facts,
     for part in facts.parts:
         steps.say("guest and host write and verify "
                   f"{part.describe(facts.setup.hdm)}")
-        check_part(machine, server, facts, part)
+        check_part(machine, device, facts, part)
     guest_trace.switch(machine.qmp, False)
 
 
@@ -125,7 +125,7 @@ def check_rewrites(machine: Machine, facts: Facts) -> None:
     facts.rewrites = guest_trace.count_rewrites(machine.trace_log, block, size)
 
 
-def observe(machine: Machine, server: Server, facts: Facts,
+def observe(machine: Machine, device: Backing, facts: Facts,
             steps: Steps) -> None:
     """Collect everything one run shows."""
     machine.read_until("=== begin report ===", BOOT_LIMIT_S)
@@ -143,7 +143,7 @@ def observe(machine: Machine, server: Server, facts: Facts,
     machine.read_until("=== ready ===", CONSOLE_LIMIT_S)
     facts.text += lines + facts.iomem + facts.cxl_list
     steps.say("guest has reported")
-    check_memory(machine, server, facts, steps)
+    check_memory(machine, device, facts, steps)
     check_rewrites(machine, facts)
     guest_accel.observe(machine, facts, steps.say)
     machine.order("dump")
@@ -156,7 +156,7 @@ def observe(machine: Machine, server: Server, facts: Facts,
     if base >= 0:
         facts.qemu_hdm, facts.qemu_other = guest_trace.count(
             machine.trace_log, base, facts.setup.hdm)
-    facts.summary = server.summary()
+    facts.summary = device.summary()
 
 
 def run_once(setup: Setup, thorough: bool) -> Facts:
@@ -166,18 +166,19 @@ def run_once(setup: Setup, thorough: bool) -> Facts:
     """
     facts, steps = Facts(setup, thorough=thorough), Steps()
     with run_lock(), run_dir(setup.keep) as where:
-        steps.say(f"start the device server: {setup.identity}, "
-                  f"{size_text(setup.hdm)} HDM")
-        server = Server(setup, where)
+        if setup.device == "reference":
+            steps.say(f"start the device server: {setup.identity}, "
+                      f"{size_text(setup.hdm)} HDM")
+        device = start_device(setup, where)
         try:
             steps.say("start QEMU")
-            machine = Machine(machine_args(setup, server))
+            machine = Machine(machine_args(setup, device))
             try:
-                observe(machine, server, facts, steps)
+                observe(machine, device, facts, steps)
             finally:
                 machine.close()
         finally:
-            server.close()
+            device.close()
     return facts
 
 
@@ -186,15 +187,17 @@ def show(facts: Facts, tap: bool) -> int:
     rows = judge(facts)
     listing = LOGS / "guest-cxl-list.json"
     listing.write_text("\n".join(facts.cxl_list) + "\n", encoding="utf-8")
-    (LOGS / "guest-device.json").write_text(
-        json.dumps(facts.summary, indent=1) + "\n", encoding="utf-8")
+    if facts.summary:
+        (LOGS / "guest-device.json").write_text(
+            json.dumps(facts.summary, indent=1) + "\n", encoding="utf-8")
     if tap:
         print_tap(rows)
     else:
         setup = facts.setup
         print_table(rows, "CXL Type-2 device in a Debian guest, kernel "
                     f"{facts.report.get('kernel', '?')} ({kernel_version()}),"
-                    f" identity {setup.identity}, driver {setup.driver}")
+                    f" {setup.device} device, identity {setup.identity}, driver "
+                    f"{setup.driver}")
         print("cxl list -BPEDMTR: build/log/guest-cxl-list.json, console: "
               "build/log/guest-console.log")
     return 1 if any(row.expected for row in rows) else 0
@@ -204,17 +207,17 @@ def run_shell(setup: Setup) -> int:
     """An interactive guest on this terminal."""
     setup.options.append("shell")
     with run_dir(setup.keep) as where:
-        server = Server(setup, where, "shell")
+        device = start_device(setup, where, "shell")
         try:
             print("Leave the guest with 'exit', or end QEMU with Ctrl-A X.")
-            proc = subprocess.Popen(machine_args(setup, server)
+            proc = subprocess.Popen(machine_args(setup, device)
                                     + ["-serial", "mon:stdio"])
             try:
                 return proc.wait()
             finally:
                 end_process(proc)
         finally:
-            server.close()
+            device.close()
 
 
 def arguments() -> argparse.Namespace:
@@ -252,6 +255,7 @@ def main() -> int:
                   hdm=hdm, identity=identity, driver=driver,
                   iommu=one_of("IOMMU", args.iommu, IOMMUS),
                   commit=one_of("COMMIT", args.commit, COMMITS),
+                  device=one_of("DEVICE", args.device, DEVICES),
                   keep=args.keep)
     check_programs(setup)
     make_image()

@@ -18,6 +18,8 @@ ACCESS_EVENTS = (
 REWRITE_EVENT = "memory_notdirty_write_access"
 # The reference device's HDM region.
 HDM_REGION = 9
+# What QEMU calls the registers of the emulated device.
+_REGISTERS = re.compile(r" name 'cxl-type2")
 
 _ADDRESS = re.compile(r"\bmemory_region_(?:ops|subpage)_(?:read|write) .*?"
                       r"addr (0x[0-9a-f]+)")
@@ -53,7 +55,9 @@ def count(log: Path, base: int, size: int) -> tuple[int, int]:
     with log.open(encoding="utf-8", errors="replace") as stream:
         for line in stream:
             if match := _ADDRESS.search(line):
-                hdm += base <= int(match[1], 16) < base + size
+                inside = base <= int(match[1], 16) < base + size
+                hdm += inside
+                other += not inside and bool(_REGISTERS.search(line))
             elif match := _REGION.search(line):
                 hdm += int(match[1]) == HDM_REGION
                 other += int(match[1]) != HDM_REGION

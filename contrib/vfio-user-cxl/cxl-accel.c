@@ -1,6 +1,6 @@
 /*
- * The generic accelerator: registers, copy engine and on-board memory (see
- * README.md for the table)
+ * The generic accelerator: how it is in the model, and its
+ * on-board memory
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,14 +11,6 @@
 #include "standard-headers/linux/pci_regs.h"
 #include "hdm-mem.h"
 #include "cxl-model-int.h"
-
-#define ACCEL_ID 0x00
-#define ACCEL_VERSION 0x04
-#define ACCEL_CAPACITY 0x08
-#define ACCEL_DOORBELL 0x10
-#define ACCEL_RINGS 0x14
-#define ACCEL_SCRATCH 0x18
-#define ACCEL_VECTORS 0x20
 
 static void raise_vector(void *opaque, unsigned vector)
 {
@@ -96,18 +88,17 @@ static const CxlCopyOps copy_ops = {
     .irq = raise_vector,
 };
 
-bool cxl_accel_init(CxlModel *m, Error **errp)
+bool cxl_model_accel_init(CxlModel *m, Error **errp)
 {
     CxlCopyConfig config = {
         .hdm_size = m->config.hdm_size,
         .vectors = m->id->msix_vectors,
-        .chunk = CXL_ACCEL_COPY_CHUNK,
         .die_in = m->config.die_in_copy,
         .no_irq = m->config.no_completion,
     };
 
-    cxl_copy_init(&m->copy, &config, &copy_ops, m);
-    cxl_accel_reset(m);
+    cxl_accel_init(&m->accel, &config, m->config.capacity_set ?
+                   m->config.capacity : m->config.hdm_size, &copy_ops, m);
     if (m->id->sram_offset) {
         /* offsets in the file are those in the BAR */
         m->sram_fd = hdm_mem_anon("cxl-sram", m->id->bar[0].size, errp);
@@ -116,32 +107,24 @@ bool cxl_accel_init(CxlModel *m, Error **errp)
     return true;
 }
 
-void cxl_accel_cleanup(CxlModel *m)
+void cxl_model_accel_cleanup(CxlModel *m)
 {
-    if (m->copy.buf) {
-        cxl_copy_cleanup(&m->copy);
-    }
+    cxl_accel_cleanup(&m->accel);
     if (m->sram_fd >= 0) {
         close(m->sram_fd);
     }
 }
 
-void cxl_accel_reset(CxlModel *m)
+void cxl_model_accel_reset(CxlModel *m)
 {
-    memset(m->accel, 0, sizeof(m->accel));
-    m->accel_rings = 0;
-    memcpy(m->accel + ACCEL_ID, "CXT2", 4);
-    stl_le_p(m->accel + ACCEL_VERSION, 0x00020000);
-    stq_le_p(m->accel + ACCEL_CAPACITY, m->config.capacity_set ?
-             m->config.capacity : m->config.hdm_size);
-    stl_le_p(m->accel + ACCEL_VECTORS, m->id->msix_vectors);
-    cxl_copy_reset(&m->copy);
+    cxl_accel_reset(&m->accel);
     if (m->sram_fd >= 0) {
         hdm_mem_clear(m->sram_fd, m->id->bar[0].size);
     }
 }
 
-int cxl_accel_read(CxlModel *m, uint64_t off, uint8_t *buf, uint32_t len)
+int cxl_model_accel_read(CxlModel *m, uint64_t off, uint8_t *buf,
+                         uint32_t len)
 {
     uint64_t sram = m->id->sram_offset;
 
@@ -150,55 +133,20 @@ int cxl_accel_read(CxlModel *m, uint64_t off, uint8_t *buf, uint32_t len)
     }
     /* an access that reaches the memory ends before it */
     len = MIN(len, sram - off);
-    memset(buf, 0, len);
-    if (off < sizeof(m->accel)) {
-        memcpy(buf, m->accel + off, MIN(len, sizeof(m->accel) - off));
-    }
-    if (off >= CXL_ACCEL_COPY) {
-        cxl_copy_read(&m->copy, off - CXL_ACCEL_COPY, buf, len);
-    } else if (off + len > CXL_ACCEL_COPY) {
-        uint32_t skip = CXL_ACCEL_COPY - off;
-
-        cxl_copy_read(&m->copy, 0, buf + skip, len - skip);
-    }
+    cxl_accel_read(&m->accel, off, buf, len);
     return len;
 }
 
-static void accel_ring(CxlModel *m, uint32_t vector)
-{
-    if (vector >= m->id->msix_vectors) {
-        return;
-    }
-    stl_le_p(m->accel + ACCEL_RINGS, ++m->accel_rings);
-    raise_vector(m, vector);
-}
-
-int cxl_accel_write(CxlModel *m, uint64_t off, const uint8_t *buf,
-                    uint32_t len)
+int cxl_model_accel_write(CxlModel *m, uint64_t off, const uint8_t *buf,
+                          uint32_t len)
 {
     uint64_t sram = m->id->sram_offset;
-    uint64_t end;
 
     if (off >= sram) {
         return hdm_mem_write(m->sram_fd, off, buf, len);
     }
     len = MIN(len, sram - off);
-    end = off + len;
-    for (uint64_t i = MAX(off, ACCEL_SCRATCH);
-         i < MIN(end, ACCEL_SCRATCH + 8); i++) {
-        m->accel[i] = buf[i - off];
-    }
-    /* the doorbell wants its whole dword in one access */
-    if (off <= ACCEL_DOORBELL && end >= ACCEL_DOORBELL + 4) {
-        accel_ring(m, ldl_le_p(buf + (ACCEL_DOORBELL - off)));
-    }
-    if (off >= CXL_ACCEL_COPY) {
-        cxl_copy_write(&m->copy, off - CXL_ACCEL_COPY, buf, len);
-    } else if (end > CXL_ACCEL_COPY) {
-        uint32_t skip = CXL_ACCEL_COPY - off;
-
-        cxl_copy_write(&m->copy, 0, buf + skip, len - skip);
-    }
+    cxl_accel_write(&m->accel, off, buf, len);
     return len;
 }
 
@@ -210,30 +158,30 @@ void cxl_model_set_dma(CxlModel *m, const CxlDmaOps *ops, void *opaque)
 
 bool cxl_model_copy_runnable(const CxlModel *m)
 {
-    return cxl_copy_runnable(&m->copy);
+    return cxl_copy_runnable(&m->accel.copy);
 }
 
 void cxl_model_copy_run(CxlModel *m)
 {
-    cxl_copy_run(&m->copy);
+    cxl_copy_run(&m->accel.copy);
 }
 
 void cxl_model_copy_dma_done(CxlModel *m, bool ok)
 {
-    cxl_copy_dma_done(&m->copy, ok);
+    cxl_copy_dma_done(&m->accel.copy, ok);
 }
 
 const CxlCopyStats *cxl_model_copy_stats(const CxlModel *m)
 {
-    return &m->copy.stats;
+    return &m->accel.copy.stats;
 }
 
 bool cxl_model_dead(const CxlModel *m)
 {
-    return m->copy.dead;
+    return m->accel.copy.dead;
 }
 
 void cxl_model_close(CxlModel *m)
 {
-    cxl_copy_reset(&m->copy);
+    cxl_copy_reset(&m->accel.copy);
 }

@@ -15,37 +15,12 @@
 #define HDM_CTRL_IW_2 (1 << 4)
 #define HDM_CTRL_ERROR (1 << 11)
 
-/* RAS capability, CXL r3.1 8.2.4.17 */
-#define RAS_UNCOR 0x0001cfff
-#define RAS_COR 0x0000007f
-
 unsigned cxl_hdm_decoders(unsigned code)
 {
     if (code == 0) {
         return 1;
     }
     return code <= 8 ? code * 2 : MIN(20 + (code - 9) * 4, 32);
-}
-
-static void array_entry(CxlRegs *cm, unsigned i, uint16_t id, uint8_t ver,
-                        uint32_t ptr)
-{
-    cxl_regs_set(cm, 4 + 4 * i, 4, id | ver << 16 | ptr << 20);
-}
-
-static void ras_init(CxlModel *m)
-{
-    uint32_t ras = m->id->ras_offset;
-    CxlRegs *cm = &m->cm;
-
-    cxl_regs_w1c(cm, ras + 0x00, 4, RAS_UNCOR);
-    cxl_regs_set(cm, ras + 0x04, 4, RAS_UNCOR);
-    cxl_regs_wmask(cm, ras + 0x04, 4, RAS_UNCOR);
-    cxl_regs_set(cm, ras + 0x08, 4, RAS_UNCOR);
-    cxl_regs_wmask(cm, ras + 0x08, 4, RAS_UNCOR);
-    cxl_regs_w1c(cm, ras + 0x0c, 4, RAS_COR);
-    cxl_regs_set(cm, ras + 0x10, 4, RAS_COR);
-    cxl_regs_wmask(cm, ras + 0x10, 4, RAS_COR);
 }
 
 static void hdm_init(CxlModel *m)
@@ -78,15 +53,7 @@ static void hdm_init(CxlModel *m)
 
 void cxl_comp_init(CxlModel *m)
 {
-    const CxlIdentity *id = m->id;
-    CxlRegs *cm = &m->cm;
-
-    cxl_regs_clear(cm);
-    /* CXL r3.1 8.2.4: header version 1, CM version 1, two entries */
-    cxl_regs_set(cm, 0, 4, 1 | 1 << 16 | 1 << 20 | 2 << 24);
-    array_entry(cm, id->hdm_first ? 1 : 0, 2, 1, id->ras_offset);
-    array_entry(cm, id->hdm_first ? 0 : 1, 5, 1, id->hdm_offset);
-    ras_init(m);
+    cxl_cm_init(&m->cm, m->id);
     hdm_init(m);
 }
 
@@ -97,7 +64,7 @@ uint32_t cxl_model_decoder_len(const CxlModel *m)
 
 uint64_t cxl_model_decoder_offset(const CxlModel *m)
 {
-    return m->id->comp_offset + CXL_CM_OFFSET + m->id->hdm_offset;
+    return m->id->comp_offset + CXL_TYPE2_CM_OFFSET + m->id->hdm_offset;
 }
 
 /* Decoder block: hidden; CM part: registers; the rest: plain memory */
@@ -110,14 +77,14 @@ static bool in_decoder(const CxlModel *m, uint64_t off)
 
 static bool in_cm(const CxlModel *m, uint64_t off)
 {
-    uint64_t start = m->id->comp_offset + CXL_CM_OFFSET;
+    uint64_t start = m->id->comp_offset + CXL_TYPE2_CM_OFFSET;
 
-    return off >= start && off - start < CXL_CM_SIZE;
+    return off >= start && off - start < CXL_TYPE2_CM_SIZE;
 }
 
 void cxl_comp_read(CxlModel *m, uint64_t off, uint8_t *buf, uint32_t len)
 {
-    uint64_t cm = m->id->comp_offset + CXL_CM_OFFSET;
+    uint64_t cm = m->id->comp_offset + CXL_TYPE2_CM_OFFSET;
 
     for (uint32_t i = 0; i < len; i++, off++) {
         if (in_decoder(m, off)) {
@@ -133,7 +100,7 @@ void cxl_comp_read(CxlModel *m, uint64_t off, uint8_t *buf, uint32_t len)
 void cxl_comp_write(CxlModel *m, uint64_t off, const uint8_t *buf,
                     uint32_t len)
 {
-    uint64_t cm = m->id->comp_offset + CXL_CM_OFFSET;
+    uint64_t cm = m->id->comp_offset + CXL_TYPE2_CM_OFFSET;
 
     for (uint32_t i = 0; i < len; i++, off++) {
         if (in_decoder(m, off)) {

@@ -7,7 +7,7 @@
 #ifndef VFIO_USER_CXL_COPY_FAKE_H
 #define VFIO_USER_CXL_COPY_FAKE_H
 
-#include "cxl-copy.h"
+#include "hw/cxl/cxl_accel_copy.h"
 
 #define HDM_SIZE 4096
 #define CHUNK 64

@@ -63,16 +63,16 @@ CxlModel *cxl_model_new(const CxlModelConfig *config, Error **errp)
     m->bar_fd = -1;
     m->sram_fd = -1;
     cxl_regs_init(&m->cfg, CXL_MODEL_CFG_SIZE);
-    cxl_regs_init(&m->cm, CXL_CM_SIZE);
+    cxl_regs_init(&m->cm, CXL_TYPE2_CM_SIZE);
     m->msix = g_malloc0(m->id->bar[m->id->msix_bar].size);
-    if (!comp_bar_alloc(m, errp) || !cxl_accel_init(m, errp)) {
+    if (!comp_bar_alloc(m, errp) || !cxl_model_accel_init(m, errp)) {
         cxl_model_free(m);
         return NULL;
     }
     cxl_cfg_init(m);
     cxl_comp_init(m);
-    cxl_accel_reset(m);
-    cxl_sfc_init(m);
+    cxl_model_accel_reset(m);
+    cxl_sfc_reset(&m->sfc);
     return m;
 }
 
@@ -87,7 +87,7 @@ void cxl_model_free(CxlModel *m)
     if (m->bar_fd >= 0) {
         close(m->bar_fd);
     }
-    cxl_accel_cleanup(m);
+    cxl_model_accel_cleanup(m);
     cxl_regs_free(&m->cfg);
     cxl_regs_free(&m->cm);
     g_free(m->msix);
@@ -111,8 +111,8 @@ static int device_clear(CxlModel *m)
     int ret = hdm_mem_clear(m->config.mem_fd, m->config.hdm_size);
 
     cxl_comp_init(m);
-    cxl_accel_reset(m);
-    cxl_sfc_init(m);
+    cxl_model_accel_reset(m);
+    cxl_sfc_reset(&m->sfc);
     memset(m->bar_mem, 0, m->id->bar[m->id->comp_bar].size);
     m->reset_failed = ret < 0;
     return ret;
@@ -149,9 +149,9 @@ int cxl_model_bar_fd(const CxlModel *m, int bar, CxlModelArea *areas,
                      unsigned *n_areas)
 {
     uint64_t page = qemu_real_host_page_size();
-    uint64_t cm = m->id->comp_offset + CXL_CM_OFFSET;
+    uint64_t cm = m->id->comp_offset + CXL_TYPE2_CM_OFFSET;
     uint64_t start = QEMU_ALIGN_DOWN(cm, page);
-    uint64_t end = QEMU_ALIGN_UP(cm + CXL_CM_SIZE, page);
+    uint64_t end = QEMU_ALIGN_UP(cm + CXL_TYPE2_CM_SIZE, page);
     uint64_t size = cxl_model_bar_size(m, bar);
 
     *n_areas = 0;
@@ -194,9 +194,9 @@ int cxl_model_bar_read(CxlModel *m, int bar, uint64_t off, void *buf,
     } else if (bar == m->id->msix_bar) {
         memcpy(buf, m->msix + off, len);
     } else if (m->id->sfc_regs) {
-        cxl_sfc_read(m, off, buf, len);
+        cxl_sfc_read(&m->sfc, off, buf, len);
     } else {
-        return cxl_accel_read(m, off, buf, len);
+        return cxl_model_accel_read(m, off, buf, len);
     }
     return len;
 }
@@ -218,9 +218,9 @@ int cxl_model_bar_write(CxlModel *m, int bar, uint64_t off, const void *buf,
             m->msix[i] = ((const uint8_t *)buf)[i - off];
         }
     } else if (m->id->sfc_regs) {
-        cxl_sfc_write(m);
+        cxl_sfc_write(&m->sfc);
     } else {
-        return cxl_accel_write(m, off, buf, len);
+        return cxl_model_accel_write(m, off, buf, len);
     }
     return len;
 }

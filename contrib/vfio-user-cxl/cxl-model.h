@@ -13,9 +13,10 @@
 #ifndef VFIO_USER_CXL_MODEL_H
 #define VFIO_USER_CXL_MODEL_H
 
-#include "cxl-copy.h"
+#include "hw/cxl/cxl_accel_copy.h"
+#include "hw/cxl/cxl_type2_model.h"
 
-#define CXL_MODEL_BARS 6
+#define CXL_MODEL_BARS CXL_TYPE2_BARS
 #define CXL_MODEL_CFG_SIZE 4096
 #define CXL_MODEL_MAX_AREAS 2
 
@@ -26,34 +27,6 @@
 #define CXL_MODEL_HDM_MAX (1024ULL * 1024 * 1024 * 1024)
 
 typedef struct CxlModel CxlModel;
-
-/* Fixed properties of a device that the model can pose as */
-typedef struct CxlIdentity {
-    const char *name;
-    const char *about;
-    uint16_t vendor;
-    uint16_t device;
-    uint16_t sub_vendor;
-    uint16_t sub_device;
-    uint32_t class_code;            /* 24 bits */
-    uint8_t revision;
-    uint64_t hdm_capacity;          /* size its driver expects, 0: any */
-    struct {
-        uint64_t size;              /* bytes, 0: no such BAR */
-        uint32_t type;              /* low bits of the BAR register */
-    } bar[CXL_MODEL_BARS];
-    int comp_bar;
-    uint32_t comp_offset;           /* component block in comp_bar */
-    uint16_t ras_offset;            /* RAS capability in the CM part */
-    uint16_t hdm_offset;            /* HDM capability in the CM part */
-    bool hdm_first;                 /* order in the capability array */
-    int msix_bar;
-    uint32_t msix_table;
-    uint32_t msix_pba;
-    unsigned msix_vectors;
-    uint32_t sram_offset;           /* plain memory in BAR 0 from there */
-    bool sfc_regs;                  /* BAR 0: sfc registers, not accel */
-} CxlIdentity;
 
 /* What the caller chooses; the fields below "deviations" are for tests */
 typedef struct CxlModelConfig {
@@ -90,12 +63,6 @@ typedef struct CxlModelArea {
 
 /* Called when the device raises MSI-X vector @vector */
 typedef void CxlModelIrqFn(void *opaque, unsigned vector);
-
-/* Return identity @name or NULL. */
-const CxlIdentity *cxl_identity_find(const char *name);
-
-/* Return identity number @i (from 0) or NULL past the end. */
-const CxlIdentity *cxl_identity_nth(unsigned i);
 
 /*
  * Check @config against the rules of the model (CXL r3.1 8.2.4.20: decoder

@@ -7,7 +7,7 @@
 #ifndef VFIO_USER_CXL_STATS_H
 #define VFIO_USER_CXL_STATS_H
 
-#include "cxl-copy.h"
+#include "hw/cxl/cxl_accel_copy.h"
 
 #define STATS_COMMANDS 19       /* 0 counts unknown commands */
 

@@ -1,7 +1,7 @@
 /*
  * The host bridge's side of the paths to HDM
  *
- * A bridge with a passed-through device below it has decoders with rules:
+ * A bridge with a Type-2 device below it has decoders with rules:
  * those of the decoder block, and that what they decode lies in a window.
  * A bridge without one stays as it was.
  *

@@ -23,6 +23,9 @@
 
 #define TYPE_CXL_ROOT_PORT "cxl-rp"
 
+/* PCIe gives a port's one neighbour slot 0, and guests look at no other */
+#define OTHER_SLOTS (~1u)
+
 /* The bridge's decoder names its target by port number alone */
 static bool path_check_port(CXLHDMPath *path, PCIDevice *rp, Error **errp)
 {
@@ -51,7 +54,8 @@ static bool path_check_port(CXLHDMPath *path, PCIDevice *rp, Error **errp)
  * between: each further level would need a decoder of its own, and the host
  * side supports directly attached devices only.
  */
-static bool path_find_bridge(CXLHDMPath *path, Error **errp)
+static bool path_find_bridge(CXLHDMPath *path, const char *instead,
+                             Error **errp)
 {
     PCIBus *bus = pci_get_bus(path->endpoint);
     PCIDevice *rp = pci_bridge_get_device(bus);
@@ -65,9 +69,9 @@ static bool path_find_bridge(CXLHDMPath *path, Error **errp)
     }
     if (!rp || !object_dynamic_cast(OBJECT(rp), TYPE_CXL_ROOT_PORT)) {
         error_setg(errp, "CXL device is on bus '%s', which is no %s's: put it "
-                   "on the bus of a %s below a %s, or set cxl=off",
-                   BUS(bus)->name, TYPE_CXL_ROOT_PORT, TYPE_CXL_ROOT_PORT,
-                   TYPE_PXB_CXL_DEV);
+                   "on the bus of a %s below a %s%s%s", BUS(bus)->name,
+                   TYPE_CXL_ROOT_PORT, TYPE_CXL_ROOT_PORT, TYPE_PXB_CXL_DEV,
+                   instead ? ", or set " : "", instead ? instead : "");
         return false;
     }
 
@@ -119,15 +123,16 @@ static bool path_check_alone(CXLHDMPath *path, Error **errp)
     return true;
 }
 
-static bool path_check_machine(Error **errp)
+static bool path_check_machine(const char *instead, Error **errp)
 {
     Object *machine = qdev_get_machine();
 
     if (!object_property_find(machine, "cxl") ||
         !object_property_get_bool(machine, "cxl", NULL)) {
         error_setg(errp, "CXL device needs a machine with CXL enabled, but "
-                   "cxl=off: add -machine cxl=on, or set cxl=off on the "
-                   "device");
+                   "cxl=off: add -machine cxl=on%s%s%s",
+                   instead ? ", or set " : "", instead ? instead : "",
+                   instead ? " on the device" : "");
         return false;
     }
     return true;
@@ -277,8 +282,8 @@ static bool path_place(CXLHDMPath *path, Error **errp)
                    found.small->index, found.needed / MiB);
     } else if (found.shared) {
         error_setg(errp, "CXL fixed memory window %d has %d targets, but the "
-                   "HDM of a passed-through device needs a window with 1: "
-                   "add cxl-fmw.%u.targets.0=%s,cxl-fmw.%u.size=%" PRIu64
+                   "HDM of a Type-2 device needs a window with 1: add "
+                   "cxl-fmw.%u.targets.0=%s,cxl-fmw.%u.size=%" PRIu64
                    "M to -machine", found.shared->index,
                    found.shared->num_targets, found.windows, bridge,
                    found.windows, path->range.size / MiB);
@@ -411,8 +416,14 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
     path->guest = wish->guest;
     path->decoder = -1;
 
-    if (!path_check_machine(errp) ||
-        !path_find_bridge(path, errp) ||
+    if (wish->guest && wish->offset != CXL_HDM_OFFSET_AUTO) {
+        error_setg(errp, "cxl-hdm-offset=0x%" PRIx64 " is set with "
+                   "cxl-hdm-commit=guest, but then the guest chooses the "
+                   "place: leave one of them out", wish->offset);
+        return NULL;
+    }
+    if (!path_check_machine(wish->instead, errp) ||
+        !path_find_bridge(path, wish->instead, errp) ||
         !path_check_alone(path, errp)) {
         return NULL;
     }
@@ -422,13 +433,14 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
     }
 
     cxl_hdm_host_add(path);
+    pci_bus_set_slot_reserved_mask(pci_get_bus(endpoint), OTHER_SLOTS);
     if (!path->guest && DEVICE(endpoint)->hotplugged) {
         int decoder = path->decoder;
 
         /* No reset of the bridge comes before the guest sees the device */
         path->decoder = -1;
         if (!cxl_hdm_host_commit(path, decoder, errp)) {
-            cxl_hdm_host_remove(path);
+            cxl_hdm_path_free(g_steal_pointer(&path));
             return NULL;
         }
         cxl_hdm_bridge_enable(path->host);
@@ -439,6 +451,8 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
 void cxl_hdm_path_free(CXLHDMPath *path)
 {
     if (path) {
+        pci_bus_clear_slot_reserved_mask(pci_get_bus(path->endpoint),
+                                         OTHER_SLOTS);
         cxl_hdm_host_remove(path);
         g_free(path);
     }

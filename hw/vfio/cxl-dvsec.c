@@ -7,15 +7,10 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/range.h"
 #include "hw/cxl/cxl_pci.h"
 #include "cxl.h"
 #include "cxl-int.h"
 
-/* Section 8.1.3.1: Capability */
-#define DVSEC_CAP_RESET (1 << 7)
-/* Section 8.1.3.4: Control2 */
-#define DVSEC_CTRL2_RESET (1 << 2)
 /* Section 8.1.3.5: Status2 */
 #define DVSEC_STATUS2_RESET_COMPLETE (1 << 1)
 #define DVSEC_STATUS2_RESET_ERROR (1 << 2)
@@ -49,7 +44,7 @@ void vfio_cxl_dvsec_setup(VFIOCXL *cxl)
 {
     VFIOPCIDevice *vdev = cxl->vdev;
     uint64_t base = cxl_hdm_path_base(cxl->path);
-    uint64_t size = cxl->block.hdm_size;
+    uint64_t size = cxl->regs.block.hdm_size;
     const int range = cxl->dvsec;
     const int size_lo = range + offsetof(CXLDVSECDevice, range1_size_lo);
     uint32_t attributes = pci_get_long(PCI_DEVICE(vdev)->config + size_lo) &
@@ -85,18 +80,6 @@ bool vfio_cxl_hides_dvsec(VFIOPCIDevice *vdev, uint16_t pos)
                              offsetof(CXLDVSECDevice, range1_size_hi));
     }
     return true;
-}
-
-bool vfio_cxl_dvsec_asks_reset(const VFIOCXL *cxl, uint32_t addr,
-                               uint32_t val, int len)
-{
-    const uint32_t pos = cxl->dvsec + offsetof(CXLDVSECDevice, ctrl2);
-    const uint8_t *config = PCI_DEVICE(cxl->vdev)->config;
-    uint16_t cap = pci_get_word(config + cxl->dvsec +
-                                offsetof(CXLDVSECDevice, cap));
-
-    return (cap & DVSEC_CAP_RESET) && range_covers_byte(addr, len, pos) &&
-           ((val >> (8 * (pos - addr))) & DVSEC_CTRL2_RESET);
 }
 
 /*

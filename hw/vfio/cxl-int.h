@@ -7,24 +7,12 @@
 #ifndef HW_VFIO_CXL_INT_H
 #define HW_VFIO_CXL_INT_H
 
-#include "hw/cxl/cxl_hdm_decoder.h"
+#include "hw/cxl/cxl_hdm_gate.h"
 #include "hw/cxl/cxl_hdm_path.h"
+#include "hw/cxl/cxl_hdm_regs.h"
 #include "hw/vfio/pci.h"
 #include "qapi/qapi-types-cxl.h"
 #include "cxl-info.h"
-
-/*
- * Why the guest must not reach the HDM.  On real hardware an access then is
- * a fatal error of the host, so each reason alone takes the memory away.
- */
-typedef enum VFIOCXLGate {
-    VFIO_CXL_GATE_MEMORY_SPACE = 1 << 0,    /* Memory Space is off */
-    VFIO_CXL_GATE_POWER = 1 << 1,           /* not in D0 */
-    VFIO_CXL_GATE_RESET = 1 << 2,           /* a reset is going on */
-    VFIO_CXL_GATE_RESET_FAILED = 1 << 3,    /* the last reset failed */
-    VFIO_CXL_GATE_MEMORY_ERROR = 1 << 4,    /* the host cannot reach it */
-    VFIO_CXL_GATE_DEVICE_LOST = 1 << 5,     /* the device is gone */
-} VFIOCXLGate;
 
 struct VFIOCXL {
     VFIOPCIDevice *vdev;
@@ -32,33 +20,13 @@ struct VFIOCXL {
     VFIOCXLGeometry geometry;
     const struct vfio_region_info *hdm_info;
     const struct vfio_region_info *decoder_info;    /* the host's decoder */
-    CXLHDMBlock block;          /* the guest's decoder */
-    MemoryRegion decoder_mr;    /* over the component BAR */
+    CXLHDMRegs regs;            /* the guest's decoder */
     CXLHDMPath *path;
     VFIORegion hdm;
-    MemoryRegion hdm_root;      /* what is in the window: HDM, else ... */
-    MemoryRegion gate_mr;       /* ... nothing, told to the log */
-    uint32_t gates;             /* VFIOCXLGate */
+    CXLHDMGate gate;            /* between the window and the HDM */
     bool reset_failing;         /* the reset that is going on */
     Error *migration_blocker;
 };
-
-/* -- cxl-decoder.c: the decoder that the guest sees -- */
-
-/**
- * vfio_cxl_decoder_setup: lay the guest's decoder over the component BAR
- * @cxl: with geometry and path
- * @hdm_size: bytes of HDM
- * @host_capability: the host decoder's capability register
- */
-void vfio_cxl_decoder_setup(VFIOCXL *cxl, uint64_t hdm_size,
-                            uint32_t host_capability);
-
-/**
- * vfio_cxl_decoder_reset: the decoder after a reset: committed and locked by
- * QEMU, or left to the guest
- */
-void vfio_cxl_decoder_reset(VFIOCXL *cxl);
 
 /* -- cxl-dvsec.c: the CXL Device DVSEC that the guest sees -- */
 
@@ -69,23 +37,8 @@ void vfio_cxl_dvsec_setup(VFIOCXL *cxl);
 void vfio_cxl_dvsec_clear(VFIOPCIDevice *vdev, uint16_t dvsec,
                           unsigned int first);
 
-/** vfio_cxl_dvsec_asks_reset: does a config write initiate a CXL reset? */
-bool vfio_cxl_dvsec_asks_reset(const VFIOCXL *cxl, uint32_t addr,
-                               uint32_t val, int len);
-
 /** vfio_cxl_dvsec_set_reset_error: what Status2 says of the last CXL reset */
 void vfio_cxl_dvsec_set_reset_error(VFIOCXL *cxl, bool error);
-
-/* -- cxl-gate.c: when the guest reaches the HDM -- */
-
-/** vfio_cxl_gate_setup: closed until the guest turns Memory Space on */
-void vfio_cxl_gate_setup(VFIOCXL *cxl, uint64_t hdm_size);
-
-/** vfio_cxl_gate_set: add or remove one reason */
-void vfio_cxl_gate_set(VFIOCXL *cxl, VFIOCXLGate why, bool closed);
-
-/** vfio_cxl_gate_update: what config space says of Memory Space and power */
-void vfio_cxl_gate_update(VFIOCXL *cxl);
 
 /* -- cxl-reset.c: resets of the device -- */
 

@@ -44,20 +44,20 @@ static void reset_finish(VFIOCXL *cxl, bool failed)
     Error *err = NULL;
     uint32_t capability;
 
-    if (cxl->gates & VFIO_CXL_GATE_DEVICE_LOST) {
+    if (cxl->gate.reasons & CXL_HDM_GATE_DEVICE_LOST) {
         return; /* told already, and for good */
     }
-    if (!failed && !vfio_cxl_check_host(cxl, cxl->block.hdm_size,
+    if (!failed && !vfio_cxl_check_host(cxl, cxl->regs.block.hdm_size,
                                         &capability, &err)) {
         error_reportf_err(err, VFIO_MSG_PREFIX "after reset: ", name);
         failed = true;
     }
     if (!failed && vfio_cxl_sigbus_repair(cxl)) {
-        vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_MEMORY_ERROR, false);
+        cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_MEMORY_ERROR, false);
     }
     trace_vfio_cxl_reset(name, failed);
-    vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_RESET_FAILED, failed);
-    vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_RESET, false);
+    cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_RESET_FAILED, failed);
+    cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_RESET, false);
     if (failed) {
         error_report("vfio %s: the reset failed: its HDM is taken from the "
                      "guest until a reset succeeds", name);
@@ -79,10 +79,10 @@ void vfio_cxl_reset(VFIOPCIDevice *vdev)
     if (!cxl) {
         return;
     }
-    vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_RESET, true);
-    vfio_cxl_gate_update(cxl);
+    cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_RESET, true);
+    cxl_hdm_gate_update(&cxl->gate, PCI_DEVICE(vdev));
     vfio_cxl_dvsec_set_reset_error(cxl, false);
-    vfio_cxl_decoder_reset(cxl);
+    cxl_hdm_regs_reset(&cxl->regs);
     reset_finish(cxl, cxl->reset_failing);
     cxl->reset_failing = false;
 }
@@ -97,10 +97,10 @@ void vfio_cxl_initiate_reset(VFIOCXL *cxl)
     VFIODevice *vbasedev = &cxl->vdev->vbasedev;
     int ret;
 
-    vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_RESET, true);
+    cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_RESET, true);
     ret = vbasedev->io_ops->device_reset(vbasedev);
     restore_command(cxl);
-    vfio_cxl_decoder_reset(cxl);
+    cxl_hdm_regs_reset(&cxl->regs);
     reset_finish(cxl, ret < 0);
     vfio_cxl_dvsec_set_reset_error(cxl, ret < 0);
 }
@@ -115,8 +115,8 @@ void vfio_cxl_flr_done(VFIOCXL *cxl)
     VFIODevice *vbasedev = &cxl->vdev->vbasedev;
     int ret = 0;
 
-    if (cxl->gates &
-        (VFIO_CXL_GATE_RESET_FAILED | VFIO_CXL_GATE_MEMORY_ERROR)) {
+    if (cxl->gate.reasons &
+        (CXL_HDM_GATE_RESET_FAILED | CXL_HDM_GATE_MEMORY_ERROR)) {
         ret = vbasedev->io_ops->device_reset(vbasedev);
     }
     restore_command(cxl);
@@ -126,7 +126,7 @@ void vfio_cxl_flr_done(VFIOCXL *cxl)
 void vfio_cxl_lost(VFIOPCIDevice *vdev)
 {
     if (vdev->cxl) {
-        vfio_cxl_gate_set(vdev->cxl, VFIO_CXL_GATE_DEVICE_LOST, true);
+        cxl_hdm_gate_set(&vdev->cxl->gate, CXL_HDM_GATE_DEVICE_LOST, true);
         vfio_cxl_report_failure(vdev->cxl, CXL_HDM_FAILURE_DEVICE_LOST);
     }
 }

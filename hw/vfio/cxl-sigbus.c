@@ -87,7 +87,7 @@ static void sigbus_bh(void *opaque)
     if (!cxl || !cxl->path || !qatomic_read(&m->fault)) {
         return;
     }
-    vfio_cxl_gate_set(cxl, VFIO_CXL_GATE_MEMORY_ERROR, true);
+    cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_MEMORY_ERROR, true);
     error_report("vfio %s: the host cannot reach the HDM (SIGBUS): it is "
                  "taken from the guest until a reset of the device succeeds",
                  cxl->vdev->vbasedev.name);

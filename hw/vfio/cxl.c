@@ -148,6 +148,7 @@ static bool vfio_cxl_map_hdm(VFIOCXL *cxl, Error **errp)
     const struct vfio_region_info *info = cxl->hdm_info;
     VFIODevice *vbasedev = &cxl->vdev->vbasedev;
     g_autofree char *name = g_strdup_printf("%s HDM", vbasedev->name);
+    g_autofree char *log_name = g_strdup_printf("vfio %s", vbasedev->name);
     g_autofree char *size = size_to_str(info->size);
     int ret;
 
@@ -169,7 +170,8 @@ static bool vfio_cxl_map_hdm(VFIOCXL *cxl, Error **errp)
                          info->index, size);
         return false;
     }
-    vfio_cxl_gate_setup(cxl, info->size);
+    cxl_hdm_gate_init(&cxl->gate, OBJECT(cxl->vdev), log_name, cxl->hdm.mem,
+                      info->size);
     vfio_cxl_sigbus_add(cxl);
     return true;
 }
@@ -183,17 +185,20 @@ static bool vfio_cxl_is_type2(VFIOPCIDevice *vdev, uint16_t dvsec)
     return (cap & 1) && (cap & 4);
 }
 
-/* The properties that say how the decoders are programmed */
-static bool vfio_cxl_check_wish(VFIOPCIDevice *vdev, Error **errp)
+/* The decoder moves with the BAR and leaves the rest of it alone */
+static void vfio_cxl_setup_decoder(VFIOCXL *cxl, uint64_t hdm_size,
+                                   uint32_t capability)
 {
-    if (vdev->cxl_hdm_commit == VFIO_CXL_COMMIT_GUEST &&
-        vdev->cxl_hdm_offset != CXL_HDM_OFFSET_AUTO) {
-        error_setg(errp, "cxl-hdm-offset=0x%" PRIx64 " is set with "
-                   "cxl-hdm-commit=guest, but then the guest chooses the "
-                   "place: leave one of them out", vdev->cxl_hdm_offset);
-        return false;
-    }
-    return true;
+    VFIOPCIDevice *vdev = cxl->vdev;
+
+    cxl->regs.path = cxl->path;
+    cxl->regs.gate = &cxl->gate;
+    cxl->regs.guest = vdev->cxl_hdm_commit == CXL_HDM_COMMIT_GUEST;
+    cxl_hdm_regs_init(&cxl->regs, OBJECT(vdev), cxl->geometry.size, hdm_size,
+                      capability);
+    memory_region_add_subregion_overlap(vdev->bars[cxl->geometry.bar].mr,
+                                        cxl->geometry.offset, &cxl->regs.mr,
+                                        1);
 }
 
 static bool vfio_cxl_setup(VFIOCXL *cxl, Error **errp)
@@ -201,8 +206,9 @@ static bool vfio_cxl_setup(VFIOCXL *cxl, Error **errp)
     VFIOPCIDevice *vdev = cxl->vdev;
     VFIODevice *vbasedev = &vdev->vbasedev;
     CXLHDMWish wish = {
-        .guest = vdev->cxl_hdm_commit == VFIO_CXL_COMMIT_GUEST,
+        .guest = vdev->cxl_hdm_commit == CXL_HDM_COMMIT_GUEST,
         .offset = vdev->cxl_hdm_offset,
+        .instead = "cxl=off",
     };
     struct vfio_region_info *hdm, *regs_info;
     uint64_t bar_size[PCI_ROM_SLOT];
@@ -213,8 +219,7 @@ static bool vfio_cxl_setup(VFIOCXL *cxl, Error **errp)
         bar_size[i] = vdev->bars[i].ioport ? 0 : vdev->bars[i].size;
     }
 
-    if (!vfio_cxl_check_wish(vdev, errp) ||
-        !vfio_cxl_find_region(vbasedev, VFIO_REGION_SUBTYPE_CXL_MEM,
+    if (!vfio_cxl_find_region(vbasedev, VFIO_REGION_SUBTYPE_CXL_MEM,
                               "HDM memory", &hdm, errp) ||
         !vfio_cxl_find_region(vbasedev, VFIO_REGION_SUBTYPE_CXL_COMP_REGS,
                               "decoder register", &regs_info, errp) ||
@@ -240,7 +245,7 @@ static bool vfio_cxl_setup(VFIOCXL *cxl, Error **errp)
         return false;
     }
 
-    vfio_cxl_decoder_setup(cxl, hdm->size, capability);
+    vfio_cxl_setup_decoder(cxl, hdm->size, capability);
     vfio_cxl_dvsec_setup(cxl);
     trace_vfio_cxl_realize(vbasedev->name, hdm->size, cxl->geometry.bar,
                            cxl->geometry.offset,
@@ -307,13 +312,10 @@ void vfio_cxl_exit(VFIOPCIDevice *vdev)
         cxl_hdm_path_free(cxl->path);
         cxl->path = NULL;
     }
-    if (cxl->decoder_mr.container) {
-        memory_region_del_subregion(cxl->decoder_mr.container,
-                                    &cxl->decoder_mr);
+    if (cxl->regs.mr.container) {
+        memory_region_del_subregion(cxl->regs.mr.container, &cxl->regs.mr);
     }
-    if (cxl->hdm.mem && cxl->hdm.mem->container) {
-        memory_region_del_subregion(&cxl->hdm_root, cxl->hdm.mem);
-    }
+    cxl_hdm_gate_exit(&cxl->gate);
     vfio_region_exit(&cxl->hdm);
     migrate_del_blocker(&cxl->migration_blocker);
 }
@@ -324,18 +326,11 @@ void vfio_cxl_finalize(VFIOPCIDevice *vdev)
         /* Until now somebody may still have had the mapping at hand */
         vfio_cxl_sigbus_remove(vdev->cxl);
         vfio_region_finalize(&vdev->cxl->hdm);
+        cxl_hdm_gate_finalize(&vdev->cxl->gate);
         g_free(vdev->cxl);
         vdev->cxl = NULL;
     }
 }
-
-static const QEnumLookup commit_lookup = {
-    .array = (const char *const[]) {
-        [VFIO_CXL_COMMIT_FIRMWARE] = "firmware",
-        [VFIO_CXL_COMMIT_GUEST] = "guest",
-    },
-    .size = VFIO_CXL_COMMIT_MAX,
-};
 
 static int vfio_cxl_get_commit(Object *obj, Error **errp)
 {
@@ -368,7 +363,8 @@ void vfio_cxl_class_init(ObjectClass *klass)
         "Where in the CXL fixed memory window the HDM goes, a multiple of "
         "256 MiB; by default the first free range");
     object_class_property_add_enum(klass, "cxl-hdm-commit",
-                                   "VFIOCXLCommit", &commit_lookup,
+                                   "CXLHDMCommit",
+                                   &cxl_hdm_commit_lookup,
                                    vfio_cxl_get_commit, vfio_cxl_set_commit);
     object_class_property_set_description(klass, "cxl-hdm-commit",
         "Who programs the HDM decoders: firmware (QEMU commits and locks "

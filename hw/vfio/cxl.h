@@ -9,13 +9,6 @@
 
 #include "hw/vfio/pci.h"
 
-/* Values of the property "cxl-hdm-commit" */
-enum {
-    VFIO_CXL_COMMIT_FIRMWARE,
-    VFIO_CXL_COMMIT_GUEST,
-    VFIO_CXL_COMMIT_MAX,
-};
-
 /**
  * vfio_cxl_class_init: add the CXL properties to the VFIO PCI base class
  * @klass: TYPE_VFIO_PCI_DEVICE

@@ -1,5 +1,6 @@
 /*
- * The accelerator that the reference device poses as: registers and copies
+ * The accelerator that the reference device and the emulated one pose as:
+ * registers and copies
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -97,4 +98,97 @@ void accel_wait_irq(VFIOCXLMachine *m, uint64_t mem)
         g_usleep(POLL_US);
     }
     qtest_writel(m->qts, mem, 0);
+}
+
+uint8_t *accel_pattern(unsigned int seed, size_t len)
+{
+    uint8_t *data = g_malloc(len);
+
+    for (size_t i = 0; i < len; i++) {
+        seed = seed * 1103515245 + 12345;
+        data[i] = seed >> 16;
+    }
+    return data;
+}
+
+void accel_check_mem(VFIOCXLMachine *m, uint64_t addr, const uint8_t *data,
+                      size_t len)
+{
+    g_autofree uint8_t *seen = g_malloc(len);
+
+    qtest_memread(m->qts, addr, seen, len);
+    g_assert_cmpmem(seen, len, data, len);
+}
+
+void accel_check_round(VFIOCXLMachine *m, uint64_t bus_offset)
+{
+    g_autofree uint8_t *data = accel_pattern(1, LENGTH);
+    uint64_t dpa = HDM_SIZE - LENGTH - 5;
+
+    qtest_memwrite(m->qts, SOURCE + 3, data, LENGTH);
+    qtest_memset(m->qts, TARGET, 0, LENGTH + 16);
+    g_assert_cmpuint(accel_copy(m, COPY_IN, SOURCE + 3 + bus_offset, dpa,
+                                LENGTH), ==, ERROR_NONE);
+    accel_wait_irq(m, MSI_AT);
+    g_assert_cmpuint(accel_read(m, COPY_DONE), ==, LENGTH);
+    accel_check_mem(m, VIRT_WINDOW + dpa, data, LENGTH);
+
+    /* what the guest stores in HDM is what the device reads there */
+    for (int i = 0; i < 100; i++) {
+        data[i * 1000] ^= 0xff;
+        qtest_writeb(m->qts, VIRT_WINDOW + dpa + i * 1000, data[i * 1000]);
+    }
+    g_assert_cmpuint(accel_copy(m, COPY_OUT, dpa, TARGET + 7 + bus_offset,
+                                LENGTH), ==, ERROR_NONE);
+    accel_wait_irq(m, MSI_AT);
+    accel_check_mem(m, TARGET + 7, data, LENGTH);
+    g_assert_cmphex(qtest_readb(m->qts, TARGET + 6), ==, 0);
+    g_assert_cmphex(qtest_readb(m->qts, TARGET + 7 + LENGTH), ==, 0);
+}
+
+typedef struct {
+    unsigned int op;
+    uint64_t src;
+    uint64_t dst;
+    uint64_t len;
+    unsigned int error;
+} BadCopy;
+
+static const BadCopy bad_copies[] = {
+    { COPY_IN, SOURCE, 0, 0, ERROR_LENGTH },
+    { COPY_IN, SOURCE, HDM_SIZE, 8, ERROR_HDM_START },
+    { COPY_OUT, UINT64_MAX, TARGET, 8, ERROR_HDM_START },
+    { COPY_IN, SOURCE, HDM_SIZE - 8, 9, ERROR_HDM_END },
+    { COPY_FILL, 0, 1, HDM_SIZE, ERROR_HDM_END },
+    { COPY_HDM, 0, 8, UINT64_MAX, ERROR_HDM_END },
+    /* below RAM there is none, and behind it neither */
+    { COPY_IN, VIRT_RAM - 1, 0, 8, ERROR_DMA },
+    { COPY_IN, VIRT_RAM + 128 * MiB - 8, 0, 9, ERROR_DMA },
+    { COPY_OUT, 0, UINT64_MAX - 3, 8, ERROR_DMA },
+    { COPY_HDM, 0, 4096, 4097, ERROR_OVERLAP },
+    { 9, SOURCE, 0, 8, ERROR_OP },
+};
+
+void accel_check_bad(VFIOCXLMachine *m)
+{
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(bad_copies); i++) {
+        const BadCopy *b = &bad_copies[i];
+
+        g_assert_cmpuint(accel_copy(m, b->op, b->src, b->dst, b->len), ==,
+                         b->error);
+        g_assert_cmpuint(accel_read(m, COPY_DONE), ==, 0);
+        accel_wait_irq(m, MSI_AT);
+    }
+    /* a vector that the device lacks */
+    qtest_writel(m->qts, ACCEL_BAR0 + COPY_CONTROL,
+                 COPY_FILL | 4 << 8 | 1 << 16);
+    qtest_writel(m->qts, ACCEL_BAR0 + COPY_COMMAND, COPY_START);
+    g_assert_cmpuint(accel_wait(m), ==, ERROR_VECTOR);
+    /* bus mastering off: nothing of guest memory is the device's */
+    qtest_writew(m->qts, m->device + PCI_COMMAND, PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(accel_copy(m, COPY_IN, SOURCE, 0, 8), ==, ERROR_DMA);
+    qtest_writew(m->qts, m->device + PCI_COMMAND,
+                 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }

@@ -1,5 +1,6 @@
 /*
- * The accelerator that the reference device poses as: registers and copies
+ * The accelerator that the reference device and the emulated one pose as:
+ * registers and copies
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,8 +29,19 @@ enum { STATUS_IDLE, STATUS_BUSY, STATUS_DONE, STATUS_FAILED };
 
 enum {
     ERROR_NONE, ERROR_LENGTH, ERROR_HDM_START, ERROR_HDM_END, ERROR_DMA,
-    ERROR_OVERLAP, ERROR_OP, ERROR_VECTOR, ERROR_ABORTED,
+    ERROR_OVERLAP, ERROR_OP, ERROR_VECTOR, ERROR_ABORTED, ERROR_GATED,
 };
+
+#define HDM_SIZE (256 * MiB)
+
+/* What the tests keep where in guest memory */
+#define MSI_AT (VIRT_RAM + 1 * MiB)
+#define SOURCE (VIRT_RAM + 2 * MiB)
+#define TARGET (VIRT_RAM + 8 * MiB)
+#define TABLES (VIRT_RAM + 16 * MiB)
+
+/* More than the engine moves at a time, and than a socket takes at once */
+#define LENGTH (1 * MiB + 4321)
 
 /* An MSI of these tests is a write to memory, where a test can see it */
 #define ACCEL_VECTOR 2
@@ -64,5 +76,23 @@ unsigned int accel_copy(VFIOCXLMachine *m, unsigned int op, uint64_t src,
  * accel_wait_irq: wait until the interrupt's write is at @mem, and clear it
  */
 void accel_wait_irq(VFIOCXLMachine *m, uint64_t mem);
+
+/* Bytes that are the same for the same seed */
+uint8_t *accel_pattern(unsigned int seed, size_t len);
+
+void accel_check_mem(VFIOCXLMachine *m, uint64_t addr, const uint8_t *data,
+                     size_t len);
+
+/**
+ * accel_check_round: copy memory, HDM, memory, each at odd addresses; the
+ * guest looks in between
+ * @bus_offset: what to add to an address of guest memory for the device
+ */
+void accel_check_round(VFIOCXLMachine *m, uint64_t bus_offset);
+
+/**
+ * accel_check_bad: requests that must be refused, each with its error
+ */
+void accel_check_bad(VFIOCXLMachine *m);
 
 #endif /* TESTS_VFIO_CXL_ACCEL_H */

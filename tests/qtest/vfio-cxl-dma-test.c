@@ -10,17 +10,6 @@
 #include "vfio-cxl-accel.h"
 #include "vfio-cxl-smmu.h"
 
-#define HDM_SIZE (256 * MiB)
-
-/* What the tests keep where in guest memory */
-#define MSI_AT (VIRT_RAM + 1 * MiB)
-#define SOURCE (VIRT_RAM + 2 * MiB)
-#define TARGET (VIRT_RAM + 8 * MiB)
-#define TABLES (VIRT_RAM + 16 * MiB)
-
-/* More than the engine moves at a time, and than a socket takes at once */
-#define LENGTH (1 * MiB + 4321)
-
 #define IOMMU "iommu=smmuv3," VFIO_CXL_WINDOW
 
 static VFIOCXLMachine *start_machine(VFIOCXLServer *s, const char *machine,
@@ -32,53 +21,6 @@ static VFIOCXLMachine *start_machine(VFIOCXLServer *s, const char *machine,
 
     accel_setup(m, MSI_AT);
     return m;
-}
-
-static uint8_t *make_pattern(unsigned int seed, size_t len)
-{
-    uint8_t *data = g_malloc(len);
-
-    for (size_t i = 0; i < len; i++) {
-        seed = seed * 1103515245 + 12345;
-        data[i] = seed >> 16;
-    }
-    return data;
-}
-
-static void check_mem(VFIOCXLMachine *m, uint64_t addr, const uint8_t *data,
-                      size_t len)
-{
-    g_autofree uint8_t *seen = g_malloc(len);
-
-    qtest_memread(m->qts, addr, seen, len);
-    g_assert_cmpmem(seen, len, data, len);
-}
-
-/* Memory, HDM, memory, each at odd addresses; the guest looks in between */
-static void check_round(VFIOCXLMachine *m, uint64_t bus_offset)
-{
-    g_autofree uint8_t *data = make_pattern(1, LENGTH);
-    uint64_t dpa = HDM_SIZE - LENGTH - 5;
-
-    qtest_memwrite(m->qts, SOURCE + 3, data, LENGTH);
-    qtest_memset(m->qts, TARGET, 0, LENGTH + 16);
-    g_assert_cmpuint(accel_copy(m, COPY_IN, SOURCE + 3 + bus_offset, dpa,
-                                LENGTH), ==, ERROR_NONE);
-    accel_wait_irq(m, MSI_AT);
-    g_assert_cmpuint(accel_read(m, COPY_DONE), ==, LENGTH);
-    check_mem(m, VIRT_WINDOW + dpa, data, LENGTH);
-
-    /* what the guest stores in HDM is what the device reads there */
-    for (int i = 0; i < 100; i++) {
-        data[i * 1000] ^= 0xff;
-        qtest_writeb(m->qts, VIRT_WINDOW + dpa + i * 1000, data[i * 1000]);
-    }
-    g_assert_cmpuint(accel_copy(m, COPY_OUT, dpa, TARGET + 7 + bus_offset,
-                                LENGTH), ==, ERROR_NONE);
-    accel_wait_irq(m, MSI_AT);
-    check_mem(m, TARGET + 7, data, LENGTH);
-    g_assert_cmphex(qtest_readb(m->qts, TARGET + 6), ==, 0);
-    g_assert_cmphex(qtest_readb(m->qts, TARGET + 7 + LENGTH), ==, 0);
 }
 
 /* Bytes that went one way and the other way between device and guest */
@@ -106,35 +48,12 @@ static void test_copy(const void *data)
     VFIOCXLMachine *m = start_machine(s, NULL, NULL);
     bool shared = !g_str_equal(mode, "message");
 
-    check_round(m, 0);
+    accel_check_round(m, 0);
     vfio_cxl_machine_stop(m);
     check_summary(s, shared ? "shared" : "message",
                   shared ? "message" : "shared", LENGTH);
     vfio_cxl_server_stop(s);
 }
-
-typedef struct {
-    unsigned int op;
-    uint64_t src;
-    uint64_t dst;
-    uint64_t len;
-    unsigned int error;
-} BadCopy;
-
-static const BadCopy bad_copies[] = {
-    { COPY_IN, SOURCE, 0, 0, ERROR_LENGTH },
-    { COPY_IN, SOURCE, HDM_SIZE, 8, ERROR_HDM_START },
-    { COPY_OUT, UINT64_MAX, TARGET, 8, ERROR_HDM_START },
-    { COPY_IN, SOURCE, HDM_SIZE - 8, 9, ERROR_HDM_END },
-    { COPY_FILL, 0, 1, HDM_SIZE, ERROR_HDM_END },
-    { COPY_HDM, 0, 8, UINT64_MAX, ERROR_HDM_END },
-    /* below RAM there is none, and behind it neither */
-    { COPY_IN, VIRT_RAM - 1, 0, 8, ERROR_DMA },
-    { COPY_IN, VIRT_RAM + 128 * MiB - 8, 0, 9, ERROR_DMA },
-    { COPY_OUT, 0, UINT64_MAX - 3, 8, ERROR_DMA },
-    { COPY_HDM, 0, 4096, 4097, ERROR_OVERLAP },
-    { 9, SOURCE, 0, 8, ERROR_OP },
-};
 
 static void test_bad(const void *data)
 {
@@ -143,27 +62,9 @@ static void test_bad(const void *data)
                                                mode);
     VFIOCXLServer *s = vfio_cxl_server_start(options);
     VFIOCXLMachine *m = start_machine(s, NULL, NULL);
-    int i;
 
-    for (i = 0; i < ARRAY_SIZE(bad_copies); i++) {
-        const BadCopy *b = &bad_copies[i];
-
-        g_assert_cmpuint(accel_copy(m, b->op, b->src, b->dst, b->len), ==,
-                         b->error);
-        g_assert_cmpuint(accel_read(m, COPY_DONE), ==, 0);
-        accel_wait_irq(m, MSI_AT);
-    }
-    /* a vector that the device lacks */
-    qtest_writel(m->qts, ACCEL_BAR0 + COPY_CONTROL,
-                 COPY_FILL | 4 << 8 | 1 << 16);
-    qtest_writel(m->qts, ACCEL_BAR0 + COPY_COMMAND, COPY_START);
-    g_assert_cmpuint(accel_wait(m), ==, ERROR_VECTOR);
-    /* bus mastering off: nothing of guest memory is the device's */
-    qtest_writew(m->qts, m->device + PCI_COMMAND, PCI_COMMAND_MEMORY);
-    g_assert_cmpuint(accel_copy(m, COPY_IN, SOURCE, 0, 8), ==, ERROR_DMA);
-    qtest_writew(m->qts, m->device + PCI_COMMAND,
-                 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-    check_round(m, 0);
+    accel_check_bad(m);
+    accel_check_round(m, 0);
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);
 }
@@ -179,10 +80,10 @@ static void test_peer(const void *data)
                                                mode);
     VFIOCXLServer *s = vfio_cxl_server_start(options);
     VFIOCXLMachine *m = start_machine(s, NULL, NULL);
-    g_autofree uint8_t *bytes = make_pattern(2, 300000);
+    g_autofree uint8_t *bytes = accel_pattern(2, 300000);
 
     qtest_memwrite(m->qts, ACCEL_SRAM + 256 * KiB, bytes, 300000);
-    check_mem(m, ACCEL_SRAM + 256 * KiB, bytes, 300000);
+    accel_check_mem(m, ACCEL_SRAM + 256 * KiB, bytes, 300000);
     if (g_str_equal(mode, "shared")) {
         g_assert_cmpuint(accel_copy(m, COPY_IN, ACCEL_SRAM, 0, 8), ==,
                          ERROR_DMA);
@@ -192,11 +93,11 @@ static void test_peer(const void *data)
     }
     g_assert_cmpuint(accel_copy(m, COPY_IN, ACCEL_SRAM + 256 * KiB, 4096,
                                 300000), ==, ERROR_NONE);
-    check_mem(m, VIRT_WINDOW + 4096, bytes, 300000);
+    accel_check_mem(m, VIRT_WINDOW + 4096, bytes, 300000);
     g_assert_cmpuint(accel_copy(m, COPY_OUT, 4096,
                                 VIRT_WINDOW + 1 * MiB, 300000), ==,
                      ERROR_NONE);
-    check_mem(m, VIRT_WINDOW + 1 * MiB, bytes, 300000);
+    accel_check_mem(m, VIRT_WINDOW + 1 * MiB, bytes, 300000);
 out:
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);
@@ -251,7 +152,7 @@ static void test_reset(void)
     g_assert_cmpuint(accel_read(m, COPY_COUNT), ==, 0);
     g_assert_cmphex(qtest_readq(m->qts, VIRT_WINDOW), ==, 0);
     g_assert_cmphex(qtest_readl(m->qts, MSI_AT), ==, 0);
-    check_mem(m, VIRT_WINDOW, (uint8_t[64]) { }, 64);
+    accel_check_mem(m, VIRT_WINDOW, (uint8_t[64]) { }, 64);
     g_assert_cmpuint(accel_copy(m, COPY_FILL, 0, 0, 8), ==, ERROR_NONE);
     accel_wait_irq(m, MSI_AT);
     vfio_cxl_machine_stop(m);
@@ -285,7 +186,7 @@ static void test_death(const void *data)
     int64_t begin = g_get_monotonic_time();
     g_autofree char *text = NULL;
 
-    check_mem(m, VIRT_WINDOW, (uint8_t[64]) { }, 64);
+    accel_check_mem(m, VIRT_WINDOW, (uint8_t[64]) { }, 64);
     qtest_memset(m->qts, SOURCE, 0x77, LENGTH);
     g_assert_cmpuint(accel_copy(m, COPY_IN, SOURCE, 64, 64), ==, ERROR_NONE);
     accel_start(m, COPY_IN, SOURCE, 4096, LENGTH);
@@ -318,7 +219,7 @@ static void test_smmu_bypass(void)
     VFIOCXLServer *s = vfio_cxl_server_start("--identity accel");
     VFIOCXLMachine *m = start_machine(s, IOMMU, NULL);
 
-    check_round(m, 0);
+    accel_check_round(m, 0);
     /* what is nowhere is an error of this copy, not of the machine */
     g_assert_cmpuint(accel_copy(m, COPY_OUT, 0, VIRT_RAM + 128 * MiB - 8, 16),
                      ==, ERROR_DMA);
@@ -339,14 +240,14 @@ static void test_smmu_translated(void)
     const uint64_t read_only = IOVA_READ_ONLY - VIRT_RAM;
 
     /* without translation the device has used these addresses before */
-    check_round(m, 0);
+    accel_check_round(m, 0);
     smmu_enable(m->qts, 13 << 8, TABLES);
     smmu_map(m->qts, TABLES, IOVA_RAM, VIRT_RAM, true);
     smmu_map(m->qts, TABLES, IOVA_READ_ONLY, VIRT_RAM, false);
     smmu_map(m->qts, TABLES, IOVA_HDM, VIRT_WINDOW, true);
     /* an interrupt is a write like any other */
     accel_setup(m, MSI_AT + offset);
-    check_round(m, offset);
+    accel_check_round(m, offset);
 
     /* nothing is left of the time before */
     qtest_writel(m->qts, SOURCE, 0x11111111);
@@ -370,7 +271,7 @@ static void test_smmu_translated(void)
     smmu_unmap(m->qts, TABLES, IOVA_READ_ONLY);
     g_assert_cmpuint(accel_copy(m, COPY_IN, SOURCE + read_only, 0, 4), ==,
                      ERROR_DMA);
-    check_round(m, offset);
+    accel_check_round(m, offset);
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);
 }

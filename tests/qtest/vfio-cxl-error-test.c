@@ -10,8 +10,6 @@
 #include "qemu/osdep.h"
 #include "vfio-cxl-util.h"
 
-#define TIME_LIMIT_S 10
-
 typedef struct {
     const char *name;
     const char *server;     /* options of the reference device */
@@ -149,62 +147,6 @@ static const Case cases[] = {
       { "'rp0' and 'rp1'", "port number 7", "port=N" } },
 };
 
-typedef struct {
-    char *err;
-    int status;
-    int64_t us;
-} Run;
-
-static void run_qemu(const char *args, Run *run)
-{
-    const char *qemu = g_getenv("QTEST_QEMU_BINARY");
-    g_autofree char *cmd = NULL;
-    g_auto(GStrv) argv = NULL;
-    GError *err = NULL;
-
-    /* What should fail but does not is ended by the time limit: status 124 */
-    cmd = g_strdup_printf("timeout %d %s -accel qtest -display none -S %s",
-                          TIME_LIMIT_S, qemu, args);
-    g_assert_true(g_shell_parse_argv(cmd, NULL, &argv, NULL));
-    run->us = g_get_monotonic_time();
-    g_spawn_sync(NULL, argv, NULL,
-                 G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
-                 NULL, &run->err, &run->status, &err);
-    g_assert_no_error(err);
-    run->us = g_get_monotonic_time() - run->us;
-    g_test_message("%s", run->err);
-}
-
-static unsigned int count_lines(const char *text)
-{
-    unsigned int n = 0;
-
-    while ((text = strchr(text, '\n'))) {
-        text++;
-        n++;
-    }
-    return n;
-}
-
-static void check_failure(Run *run, const char *device,
-                          const char *const *expect)
-{
-    int i;
-
-    g_assert_true(WIFEXITED(run->status));
-    g_assert_cmpint(WEXITSTATUS(run->status), ==, 1);
-    g_assert_cmpint(run->us, <, TIME_LIMIT_S * G_USEC_PER_SEC);
-    for (i = 0; i < 3 && expect[i]; i++) {
-        if (!strstr(run->err, expect[i])) {
-            g_error("no '%s' in: %s", expect[i], run->err);
-        }
-    }
-    if (!strstr(run->err, device)) {
-        g_error("device '%s' is not named in: %s", device, run->err);
-    }
-    g_assert_null(strstr(run->err, "4ac0000000"));
-}
-
 static void test_case(const void *data)
 {
     const Case *c = data;
@@ -212,11 +154,10 @@ static void test_case(const void *data)
     g_autofree char *args = vfio_cxl_args(s, c->machine, c->options,
                                           c->device);
     bool window = g_str_equal(c->name, "window-beyond-cpu");
-    Run run;
+    VFIOCXLRun run;
 
-    run_qemu(args, &run);
-    check_failure(&run, window ? "window" : s->socket, c->expect);
-    g_assert_cmpuint(count_lines(run.err), ==, 1);
+    vfio_cxl_run(args, &run);
+    vfio_cxl_check_failure(&run, window ? "window" : s->socket, c->expect);
     g_free(run.err);
     vfio_cxl_server_stop(s);
 }
@@ -229,7 +170,7 @@ static void test_no_decoder_left(void)
     VFIOCXLServer *s[5];
     g_autoptr(GString) more = g_string_new(NULL);
     g_autofree char *args = NULL;
-    Run run;
+    VFIOCXLRun run;
     int i;
 
     for (i = 0; i < 5; i++) {
@@ -243,13 +184,31 @@ static void test_no_decoder_left(void)
             s[i + 1]->socket);
     }
     args = vfio_cxl_args(s[0], NULL, more->str, NULL);
-    run_qemu(args, &run);
-    check_failure(&run, s[0]->socket, expect);
-    g_assert_cmpuint(count_lines(run.err), ==, 1);
+    vfio_cxl_run(args, &run);
+    vfio_cxl_check_failure(&run, s[0]->socket, expect);
     g_free(run.err);
     for (i = 0; i < 5; i++) {
         vfio_cxl_server_stop(s[i]);
     }
+}
+
+/* The guest looks at slot 0 of a port only, so nothing may be in another */
+static void test_second_slot(void)
+{
+    static const char *const expect[] = { "slot 1 function 0", "reserved",
+                                          NULL };
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *one = vfio_cxl_args(s, NULL, NULL, NULL);
+    /* As JSON it comes after the device, not before */
+    g_autofree char *two = g_strdup_printf(
+        "%s -device '{\"driver\":\"pci-testdev\",\"bus\":\"rp0\","
+        "\"addr\":\"1.0\"}'", one);
+    Run run;
+
+    run_qemu(two, &run);
+    check_failure(&run, "pci-testdev", expect);
+    g_free(run.err);
+    vfio_cxl_server_stop(s);
 }
 
 /*
@@ -266,18 +225,17 @@ static unsigned int server_fails_at_each(const char *fault)
         g_autofree char *option = g_strdup_printf("--fault %s=%u", fault, n);
         VFIOCXLServer *s = vfio_cxl_server_start(option);
         g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
-        Run run;
+        VFIOCXLRun run;
 
-        run_qemu(args, &run);
+        vfio_cxl_run(args, &run);
         if (WIFEXITED(run.status) && WEXITSTATUS(run.status) == 124) {
             /* More requests than QEMU's start takes */
             g_free(run.err);
             vfio_cxl_server_stop(s);
             break;
         }
-        check_failure(&run, s->socket, expect);
-        g_assert_cmpuint(count_lines(run.err), ==, 1);
-        g_free(run.err);
+        vfio_cxl_check_failure(&run, s->socket, expect);
+            g_free(run.err);
         vfio_cxl_server_stop(s);
     }
     g_test_message("%u requests until the start was over", n);
@@ -314,11 +272,10 @@ static void test_server_silent(const void *fault)
     static const char *const expect[] = { "timed out", NULL, NULL };
     VFIOCXLServer *s = vfio_cxl_server_start(fault);
     g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
-    Run run;
+    VFIOCXLRun run;
 
-    run_qemu(args, &run);
-    check_failure(&run, s->socket, expect);
-    g_assert_cmpuint(count_lines(run.err), ==, 1);
+    vfio_cxl_run(args, &run);
+    vfio_cxl_check_failure(&run, s->socket, expect);
     g_free(run.err);
     vfio_cxl_server_stop(s);
 }
@@ -343,5 +300,6 @@ int main(int argc, char **argv)
     qtest_add_data_func("/vfio/cxl/error/server-stalls",
                         "--fault stall-in-reply=1", test_server_silent);
     qtest_add_func("/vfio/cxl/error/no-decoder-left", test_no_decoder_left);
+    qtest_add_func("/vfio/cxl/error/second-slot", test_second_slot);
     return g_test_run();
 }

@@ -23,6 +23,8 @@
 #define BLOCK_COMPONENT 1
 #define CAP_HDM 5
 
+#define TIME_LIMIT_S 10
+
 static const char *server_program(void)
 {
     const char *path = g_getenv("QTEST_VFIO_USER_CXL");
@@ -285,4 +287,55 @@ void vfio_cxl_machine_stop(VFIOCXLMachine *m)
 {
     qtest_quit(m->qts);
     g_free(m);
+}
+
+void vfio_cxl_run(const char *args, VFIOCXLRun *run)
+{
+    const char *qemu = g_getenv("QTEST_QEMU_BINARY");
+    g_autofree char *cmd = NULL;
+    g_auto(GStrv) argv = NULL;
+    GError *err = NULL;
+
+    /* What should fail but does not is ended by the time limit: status 124 */
+    cmd = g_strdup_printf("timeout %d %s -accel qtest -display none -S %s",
+                          TIME_LIMIT_S, qemu, args);
+    g_assert_true(g_shell_parse_argv(cmd, NULL, &argv, NULL));
+    run->us = g_get_monotonic_time();
+    g_spawn_sync(NULL, argv, NULL,
+                 G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
+                 NULL, &run->err, &run->status, &err);
+    g_assert_no_error(err);
+    run->us = g_get_monotonic_time() - run->us;
+    g_test_message("%s", run->err);
+}
+
+static unsigned int count_lines(const char *text)
+{
+    unsigned int n = 0;
+
+    while ((text = strchr(text, '\n'))) {
+        text++;
+        n++;
+    }
+    return n;
+}
+
+void vfio_cxl_check_failure(VFIOCXLRun *run, const char *device,
+                          const char *const *expect)
+{
+    int i;
+
+    g_assert_true(WIFEXITED(run->status));
+    g_assert_cmpint(WEXITSTATUS(run->status), ==, 1);
+    g_assert_cmpint(run->us, <, TIME_LIMIT_S * G_USEC_PER_SEC);
+    for (i = 0; i < 3 && expect[i]; i++) {
+        if (!strstr(run->err, expect[i])) {
+            g_error("no '%s' in: %s", expect[i], run->err);
+        }
+    }
+    if (!strstr(run->err, device)) {
+        g_error("device '%s' is not named in: %s", device, run->err);
+    }
+    g_assert_null(strstr(run->err, "4ac0000000"));
+    g_assert_cmpuint(count_lines(run->err), ==, 1);
 }

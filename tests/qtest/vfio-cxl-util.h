@@ -115,4 +115,24 @@ void vfio_cxl_bus_reset(VFIOCXLMachine *m);
  */
 unsigned int vfio_cxl_find_dvsec(VFIOCXLMachine *m, uint16_t id);
 
+/* A QEMU that has to end by itself */
+typedef struct {
+    char *err;
+    int status;
+    int64_t us;
+} VFIOCXLRun;
+
+/**
+ * vfio_cxl_run: start QEMU, wait until it ends, and keep what it says
+ */
+void vfio_cxl_run(const char *args, VFIOCXLRun *run);
+
+/**
+ * vfio_cxl_check_failure: it ended soon, with status 1 and one line
+ * @device: what the line must name
+ * @expect: up to three more words of it
+ */
+void vfio_cxl_check_failure(VFIOCXLRun *run, const char *device,
+                            const char *const *expect);
+
 #endif /* TESTS_VFIO_CXL_UTIL_H */

@@ -43,6 +43,7 @@ typedef struct CXLHDMWish {
     uint64_t size;      /* bytes of HDM, a multiple of 256 MiB */
     bool guest;         /* the guest commits the decoders, not QEMU */
     uint64_t offset;    /* in the window, or CXL_HDM_OFFSET_AUTO */
+    const char *instead; /* for messages: what to set to do without, or NULL */
 } CXLHDMWish;
 
 /**

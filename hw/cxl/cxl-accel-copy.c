@@ -1,12 +1,12 @@
 /*
- * Copy engine of the generic accelerator
+ * Copy engine of a generic CXL accelerator
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "cxl-copy.h"
+#include "hw/cxl/cxl_accel_copy.h"
 
 void cxl_copy_init(CxlCopy *c, const CxlCopyConfig *config,
                    const CxlCopyOps *ops, void *opaque)

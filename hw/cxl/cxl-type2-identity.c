@@ -1,5 +1,5 @@
 /*
- * The devices that the model can pose as
+ * The CXL Type-2 devices to pose as
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,7 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/units.h"
 #include "standard-headers/linux/pci_regs.h"
-#include "cxl-model.h"
+#include "hw/cxl/cxl_type2_model.h"
 
 #define BAR_32 (PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_32)
 #define BAR_64_NOPREF (PCI_BASE_ADDRESS_SPACE_MEMORY | \

@@ -11,7 +11,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "cxl-model-int.h"
+#include "hw/cxl/cxl_type2_model.h"
 
 /* Boot status of the management processor: mark and count of its boots */
 #define SFC_BOOT_STATUS 0x10
@@ -20,22 +20,22 @@
 /* The driver polls five times, a second apart, before it calls this a fault */
 #define SFC_POLLS 5
 
-void cxl_sfc_init(CxlModel *m)
+void cxl_sfc_reset(CxlSfc *s)
 {
-    m->sfc_polls = 0;
+    s->polls = 0;
 }
 
-void cxl_sfc_read(CxlModel *m, uint64_t off, uint8_t *buf, uint32_t len)
+void cxl_sfc_read(CxlSfc *s, uint64_t off, uint8_t *buf, uint32_t len)
 {
     memset(buf, 0, len);
-    if (off == SFC_BOOT_STATUS && len == 4 && ++m->sfc_polls == SFC_POLLS) {
+    if (off == SFC_BOOT_STATUS && len == 4 && ++s->polls == SFC_POLLS) {
         stl_le_p(buf, SFC_BOOT_DONE);
-        m->sfc_polls = 0;
+        s->polls = 0;
     }
 }
 
 /* Whatever the driver asks for, the processor starts again after it */
-void cxl_sfc_write(CxlModel *m)
+void cxl_sfc_write(CxlSfc *s)
 {
-    m->sfc_polls = 0;
+    s->polls = 0;
 }

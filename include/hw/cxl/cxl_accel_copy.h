@@ -1,17 +1,18 @@
 /*
- * Copy engine of the generic accelerator
+ * Copy engine of a generic CXL accelerator
  *
  * A state machine on plain data: registers in, bounded steps of work out.
  * What moves the bytes is behind struct CxlCopyOps, so that the engine knows
- * neither sockets nor descriptors.
+ * neither sockets nor descriptors.  The reference device and the emulated
+ * one share it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef VFIO_USER_CXL_COPY_H
-#define VFIO_USER_CXL_COPY_H
+#ifndef HW_CXL_ACCEL_COPY_H
+#define HW_CXL_ACCEL_COPY_H
 
-/* Registers, as offsets into the block; see README.md */
+/* Registers, as offsets into the block; see contrib/vfio-user-cxl/README.md */
 #define CXL_COPY_SRC 0x00
 #define CXL_COPY_DST 0x08
 #define CXL_COPY_LEN 0x10
@@ -169,4 +170,4 @@ void cxl_copy_run(CxlCopy *c);
 /* The answer to start() is here; @ok: all its bytes have moved. */
 void cxl_copy_dma_done(CxlCopy *c, bool ok);
 
-#endif /* VFIO_USER_CXL_COPY_H */
+#endif /* HW_CXL_ACCEL_COPY_H */
