@@ -205,7 +205,9 @@ static void *volatile failed_at;
 
 static void on_failure(int signum, siginfo_t *info, void *context)
 {
-    if (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO) {
+    (void)context;
+    if (signum == SIGBUS && (info->si_code == BUS_MCEERR_AR ||
+                             info->si_code == BUS_MCEERR_AO)) {
         failed_at = info->si_addr;
         failures++;
     }

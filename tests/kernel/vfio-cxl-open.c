@@ -209,6 +209,7 @@ void *region_cap(struct vfio_region_info *info, unsigned id)
 
 const char *device_find_regions(struct cxl_device *dev)
 {
+    const uint32_t cxl = VFIO_REGION_TYPE_CXL;
     struct vfio_region_info_cap_cxl_comp_regs *geometry;
     unsigned i;
 
@@ -217,10 +218,10 @@ const char *device_find_regions(struct cxl_device *dev)
         struct vfio_region_info_cap_type *type =
             info ? region_cap(info, VFIO_REGION_INFO_CAP_TYPE) : NULL;
 
-        if (type && type->type == VFIO_REGION_TYPE_CXL && !dev->hdm &&
+        if (type && type->type == cxl && !dev->hdm &&
             type->subtype == VFIO_REGION_SUBTYPE_CXL_MEM) {
             dev->hdm = info;
-        } else if (type && type->type == VFIO_REGION_TYPE_CXL && !dev->regs &&
+        } else if (type && type->type == cxl && !dev->regs &&
                    type->subtype == VFIO_REGION_SUBTYPE_CXL_COMP_REGS) {
             dev->regs = info;
         } else {

@@ -19,9 +19,11 @@ static int get_phys(struct vfio_pci_core_device *core,
 {
 	struct cxlt_device *dev = cxlt_from_core(core);
 
-	/* Only the caller that holds the lock can have set it */
-	if (!READ_ONCE(dev->dmabuf_hdm))
-		return -EINVAL;
+	/* A plain PCI device exports its BARs */
+	if (!dev->dmabuf_hdm)
+		return vfio_pci_core_get_dmabuf_phys(core, provider,
+						     region_index, phys_vec,
+						     ranges, nr_ranges);
 	*provider = pcim_p2pdma_provider(core->pdev, dev->host.bar);
 	if (!*provider)
 		return -EINVAL;
@@ -62,14 +64,14 @@ int cxlt_dmabuf_feature(struct cxlt_device *dev, u32 flags, void __user *arg,
 		return -EINVAL;
 
 	mutex_lock(&dev->dmabuf_lock);
-	WRITE_ONCE(dev->dmabuf_hdm, true);
+	dev->dmabuf_hdm = true;
 	ret = put_user((u32)dev->host.bar, &request->region_index);
 	if (!ret)
 		ret = vfio_pci_core_ioctl_feature(&dev->core.vdev, flags, arg,
 						  argsz);
 	if (put_user(index, &request->region_index) && ret >= 0)
 		pci_dbg(dev->core.pdev, "request for a dma-buf went away\n");
-	WRITE_ONCE(dev->dmabuf_hdm, false);
+	dev->dmabuf_hdm = false;
 	mutex_unlock(&dev->dmabuf_lock);
 	return ret;
 }
