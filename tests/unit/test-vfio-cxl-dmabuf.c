@@ -5,6 +5,9 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/module.h"
+#include "qemu/units.h"
+#include "qom/object.h"
 #include "hw/vfio/vfio-cxl-abi.h"
 #include "../../hw/vfio/cxl-dmabuf.h"
 #include "../../hw/vfio/cxl-int.h"
@@ -12,12 +15,12 @@
 #define HDM_REGION  9
 #define HDM_SIZE    (4 * GiB)
 
-/* The only objects are devices */
-Object *object_dynamic_cast(Object *obj, const char *type_name)
-{
-    g_assert_cmpstr(type_name, ==, TYPE_VFIO_PCI_DEVICE);
-    return obj;
-}
+/* Nothing of a device but its place in a structure */
+static const TypeInfo device_info = {
+    .name = TYPE_VFIO_PCI_DEVICE,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(VFIOPCIDevice),
+};
 
 Object *memory_region_owner(MemoryRegion *mr)
 {
@@ -58,6 +61,7 @@ static Fixture *fixture_new(void)
 {
     Fixture *f = g_new0(Fixture, 1);
 
+    object_initialize(&f->vdev, sizeof(f->vdev), TYPE_VFIO_PCI_DEVICE);
     f->ops.device_feature = fake_feature;
     f->mmap.mem.owner = OBJECT(&f->vdev);
     f->cxl.hdm.nr = HDM_REGION;
@@ -164,6 +168,8 @@ static void test_other_memory(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    module_call_init(MODULE_INIT_QOM);
+    type_register_static(&device_info);
     g_test_add_func("/vfio-cxl-dmabuf/export", test_export);
     g_test_add_func("/vfio-cxl-dmabuf/descriptor-zero", test_descriptor_zero);
     g_test_add_func("/vfio-cxl-dmabuf/refused", test_refused);
