@@ -381,8 +381,16 @@ int hdm_export(struct cxl_device *dev, uint64_t offset, uint64_t size)
         .range.offset = offset,
         .range.length = size,
     };
-    int fd = ioctl(dev->fd, VFIO_DEVICE_FEATURE, &request);
+    struct vfio_device_feature probe = {
+        .argsz = sizeof(probe),
+        .flags = request.feature.flags | VFIO_DEVICE_FEATURE_PROBE,
+    };
+    int fd;
 
+    if (ioctl(dev->fd, VFIO_DEVICE_FEATURE, &probe) < 0) {
+        return -ENOTTY;
+    }
+    fd = ioctl(dev->fd, VFIO_DEVICE_FEATURE, &request);
     return fd < 0 ? -errno : fd;
 }
 

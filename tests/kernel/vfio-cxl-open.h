@@ -92,7 +92,12 @@ unsigned find_dvsec(struct cxl_device *dev, unsigned id);
 /** device_reset: 0 or -errno; tries again while the host is busy */
 int device_reset(struct cxl_device *dev);
 
-/** hdm_export: a part of the HDM as dma-buf, or -errno */
+/**
+ * hdm_export: a part of the HDM as dma-buf
+ *
+ * Returns: a file descriptor; -ENOTTY when the kernel exports none at all;
+ * another error when it should have.
+ */
 int hdm_export(struct cxl_device *dev, uint64_t offset, uint64_t size);
 
 /**
