@@ -105,21 +105,18 @@ static void test_export(void)
 }
 
 /* Descriptor 0 is one like any other */
-static void test_descriptor_zero(void)
+static void zero_child(void)
 {
     g_autofree Fixture *f = fixture_new();
-    int saved = dup(0);
 
     answer = dup2(devnull(), 0);
     g_assert_cmpint(vfio_cxl_dmabuf_fd(&f->mmap.mem), ==, 0);
     vfio_cxl_dmabuf_close(&f->vdev);
     g_assert_false(is_open(0));
-    dup2(saved, 0);
-    close(saved);
 }
 
-/* A kernel that has none is asked, and told of, once */
-static void test_refused(void)
+/* A kernel that has none is asked once */
+static void refused_child(void)
 {
     static const int errors[] = { EINVAL, EOPNOTSUPP, ENOTTY };
     int i;
@@ -135,13 +132,40 @@ static void test_refused(void)
     }
 }
 
-static void test_no_feature(void)
+static void no_feature_child(void)
 {
     g_autofree Fixture *f = fixture_new();
 
     f->ops.device_feature = NULL;
     g_assert_cmpint(vfio_cxl_dmabuf_fd(&f->mmap.mem), ==, -1);
     vfio_cxl_dmabuf_close(&f->vdev);
+}
+
+/* What the user is told: the patterns are in order, and there is no more */
+typedef struct Told {
+    const char *path;
+    GTestFunc child;
+    const char *pattern;
+} Told;
+
+#define NO_EXPORT "*hdm0: the host exports no dma-buf of the HDM "
+
+static const Told told[] = {
+    { "descriptor-zero", zero_child, "" },
+    { "refused", refused_child, NO_EXPORT "(Invalid argument)*"
+      NO_EXPORT "(Operation not supported)*" NO_EXPORT "(Inappropriate*" },
+    { "no-feature", no_feature_child, NO_EXPORT "(Inappropriate*" },
+};
+
+static void test_told(const void *opaque)
+{
+    const Told *t = opaque;
+    g_autofree char *child = g_strdup_printf(
+        "/vfio-cxl-dmabuf/%s/subprocess", t->path);
+
+    g_test_trap_subprocess(child, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr(t->pattern);
 }
 
 static void test_other_memory(void)
@@ -167,13 +191,20 @@ static void test_other_memory(void)
 
 int main(int argc, char **argv)
 {
+    int i;
+
     g_test_init(&argc, &argv, NULL);
     module_call_init(MODULE_INIT_QOM);
     type_register_static(&device_info);
     g_test_add_func("/vfio-cxl-dmabuf/export", test_export);
-    g_test_add_func("/vfio-cxl-dmabuf/descriptor-zero", test_descriptor_zero);
-    g_test_add_func("/vfio-cxl-dmabuf/refused", test_refused);
-    g_test_add_func("/vfio-cxl-dmabuf/no-feature", test_no_feature);
+    for (i = 0; i < ARRAY_SIZE(told); i++) {
+        g_autofree char *path = g_strdup_printf("/vfio-cxl-dmabuf/%s",
+                                                told[i].path);
+        g_autofree char *child = g_strdup_printf("%s/subprocess", path);
+
+        g_test_add_data_func(path, &told[i], test_told);
+        g_test_add_func(child, told[i].child);
+    }
     g_test_add_func("/vfio-cxl-dmabuf/other-memory", test_other_memory);
     return g_test_run();
 }
