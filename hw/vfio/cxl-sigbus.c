@@ -17,6 +17,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "hw/core/cpu.h"
+#include "system/kvm_fault.h"
 #include "cxl-int.h"
 #include "trace.h"
 
@@ -83,6 +84,7 @@ static void sigbus_bh(void *opaque)
     HDMMapping *m = opaque;
     VFIOCXL *cxl = m->cxl;
 
+    qemu_bh_cancel(m->bh);
     /* Gone, or repaired before this had its turn */
     if (!cxl || !cxl->path || !qatomic_read(&m->fault)) {
         return;
@@ -92,6 +94,32 @@ static void sigbus_bh(void *opaque)
                  "taken from the guest until a reset of the device succeeds",
                  cxl->vdev->vbasedev.name);
     vfio_cxl_report_failure(cxl, CXL_HDM_FAILURE_MEMORY_ERROR);
+}
+
+/*
+ * KVM found no memory behind an access of the guest, and tells no more.  Touch
+ * each page that the guest can reach: SIGBUS tells which device it is.
+ */
+static bool kvm_fault(void)
+{
+    size_t step = qemu_real_host_page_size();
+    bool found = false;
+    HDMMapping *m;
+
+    for (m = mappings; m; m = m->next) {
+        uintptr_t offset;
+
+        if (m->cxl && !m->cxl->gate.reasons) {
+            for (offset = 0; offset < m->size && !qatomic_read(&m->fault);
+                 offset += step) {
+                (void)qatomic_read((uint8_t *)(m->start + offset));
+            }
+            sigbus_bh(m);
+        }
+        /* Also if another processor came first: then the gate is closed */
+        found |= m->cxl && qatomic_read(&m->fault);
+    }
+    return found;
 }
 
 /* Of the threads that run guest code, only KVM's have it unblocked */
@@ -119,6 +147,7 @@ static void sigbus_install(void)
     installed = true;
     advice_bh = qemu_bh_new(advice_cb, NULL);
     sigaction(SIGBUS, &action, &old_action);
+    kvm_set_fault_handler(kvm_fault);
 
     /* Monitor and gdb have HDM accessed by the main thread */
     unblock(NULL, RUN_ON_CPU_NULL);
