@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include "qemu/cutils.h"
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "hw/cxl/cxl_pci.h"
 #include "hw/qdev-properties.h"
 #include "migration/blocker.h"
@@ -262,18 +263,25 @@ bool vfio_cxl_realize(VFIOPCIDevice *vdev, Error **errp)
     if (vdev->cxl_mode == ON_OFF_AUTO_OFF) {
         return true;
     }
+    dvsec = vfio_cxl_find_dvsec(pdev->config,
+                                MIN(pci_config_size(pdev), vdev->config_size));
     if (!(vdev->vbasedev.flags & VFIO_DEVICE_FLAGS_CXL)) {
         if (wanted) {
             error_setg(errp, "cxl=on, but the device is not offered as CXL "
                        "device (device flags 0x%x lack 0x%x): check host "
                        "driver and device, or set cxl=auto",
                        vdev->vbasedev.flags, VFIO_DEVICE_FLAGS_CXL);
+        } else if (dvsec && vfio_cxl_is_type2(vdev, dvsec)) {
+            /* Its ranges would show the host's base */
+            vfio_cxl_dvsec_clear(vdev, dvsec,
+                                 offsetof(CXLDVSECDevice, range1_size_hi));
+            info_report("vfio %s: not offered as CXL device by the host's "
+                        "driver: passed through as plain PCIe device, without "
+                        "its memory", vdev->vbasedev.name);
         }
         return !wanted;
     }
 
-    dvsec = vfio_cxl_find_dvsec(pdev->config,
-                                MIN(pci_config_size(pdev), vdev->config_size));
     if (!dvsec) {
         error_setg(errp, "device has the CXL flag, but not exactly 1 CXL "
                    "Device DVSEC (vendor 0x%x, id %d) of at least %zu bytes: "

@@ -269,10 +269,15 @@ static void test_not_type2(void)
     vfio_cxl_server_stop(s);
 }
 
+/* A host driver that knows nothing of CXL: plain, and no secrets */
 static void test_no_flag(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start("--fault no-cxl-flag");
+    g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
 
+    check_no_host_base(m);
+    vfio_cxl_machine_stop(m);
     check_plain(s, NULL);
     vfio_cxl_server_stop(s);
 }
