@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 from guest_facts import Facts, Row, judged, range_text
-from guest_machine import Machine
+from guest_machine import Console
 
 DRIVER = "cxl_accel"
 HUGE = 2 << 20
@@ -17,7 +17,7 @@ COMPLAINT = re.compile(r"WARNING: |BUG: |Oops|Call trace:|KASAN|UBSAN|"
                        r"refcount_t|Bad page|blocked for more than")
 
 
-def observe(machine: Machine, facts: Facts,
+def observe(machine: Console, facts: Facts,
             say: Callable[[str], None]) -> None:
     """Ask for what only our driver tells; its tests when thorough."""
     if facts.setup.driver != DRIVER:

@@ -313,62 +313,56 @@ class Qmp:
             raise UserError(f"QMP event {name}: {error}") from None
 
 
-class Machine:
-    """QEMU with the guest's console on pipes and QMP on a socket pair."""
+class Console:
+    """A guest's console: the lines it prints, and orders to its init."""
 
-    def __init__(self, args: list[str], log_name: str = "guest",
-                 pass_fds: Sequence[int] = ()) -> None:
-        LOGS.mkdir(parents=True, exist_ok=True)
-        self.console_log = LOGS / f"{log_name}-console.log"
-        self.qemu_log = LOGS / f"{log_name}-qemu.log"
-        self.trace_log = LOGS / f"{log_name}-trace.log"
-        self.lines: "queue.Queue[str | None]" = queue.Queue()
-        self.trace_log.unlink(missing_ok=True)
-        ours, theirs = socket.socketpair()
-        argv = [*args, "-chardev", "stdio,id=console,signal=off",
-                "-serial", "chardev:console",
-                "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
-                "-mon", "chardev=qmp,mode=control",
-                "-D", str(self.trace_log), "-msg", "timestamp=on"]
+    def __init__(self, log: Path) -> None:
+        self.console_log = log
+        # When the guest was started.
         self.started = time.monotonic()
-        (LOGS / f"{log_name}-qemu-command.log").write_text(
-            shlex.join(argv) + "\n", encoding="utf-8")
-        with self.qemu_log.open("wb") as log:
-            self.proc = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, pass_fds=[theirs.fileno(), *pass_fds],
-                start_new_session=True)
-        theirs.close()
-        self.qmp = Qmp(ours)
-        self.reader = threading.Thread(target=self._read_console, daemon=True)
-        self.reader.start()
-        try:
-            self.qmp.connect()
-        except (UserError, OSError):
-            error = self._dead()
-            self.close()
-            raise error from None
+        self.lines: "queue.Queue[str | None]" = queue.Queue()
 
-    def _read_console(self) -> None:
-        assert self.proc.stdout
+    def start_reader(self, source: int) -> threading.Thread:
+        """Read the console from a descriptor until that ends."""
+        reader = threading.Thread(target=self._read_console, args=(source,),
+                                  daemon=True)
+        reader.start()
+        return reader
+
+    def _read_console(self, source: int) -> None:
         rest = b""
         with self.console_log.open("wb") as log:
-            while chunk := os.read(self.proc.stdout.fileno(), 65536):
+            while chunk := self._receive(source):
                 log.write(chunk)
                 log.flush()
                 *whole, rest = (rest + chunk).split(b"\n")
                 for line in whole:
-                    self.lines.put(line.decode("utf-8", "replace").strip())
+                    self.seen(line.decode("utf-8", "replace").strip())
         self.lines.put(None)
 
-    def _dead(self) -> UserError:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.proc.wait(GRACE_S)
-        return UserError(f"QEMU ended with status {self.proc.returncode}:\n"
-                         f"{log_tail(self.qemu_log)}\n"
-                         f"full log: {self.qemu_log}")
+    def seen(self, line: str) -> None:
+        """Called by the reader's thread with each line."""
+        self.lines.put(line)
 
-    def _late(self, what: str, limit: float) -> UserError:
+    @staticmethod
+    def _receive(source: int) -> bytes:
+        try:
+            return os.read(source, 65536)
+        except ConnectionResetError:
+            return b""
+
+    def dead(self) -> UserError:
+        """Why there is nothing more to read."""
+        return UserError("the guest is gone; the end of its console:\n"
+                         f"{log_tail(self.console_log)}\n"
+                         f"full log: {self.console_log}")
+
+    def send(self, data: bytes) -> None:
+        """Write to the console; BrokenPipeError when nobody reads it."""
+        raise NotImplementedError
+
+    def late(self, what: str, limit: float) -> UserError:
+        """The guest has not said in time what it should."""
         return UserError(f"no {what} from the guest after {limit:.0f} s; the "
                          f"end of its console:\n{log_tail(self.console_log)}"
                          f"\nfull log: {self.console_log}")
@@ -388,9 +382,9 @@ class Machine:
                 line = self.lines.get(
                     timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
-                raise self._late(f"'{marker}'", limit) from None
+                raise self.late(f"'{marker}'", limit) from None
             if line is None:
-                raise self._dead()
+                raise self.dead()
             if line == marker:
                 return found
             if keep(line):
@@ -403,12 +397,58 @@ class Machine:
 
     def order(self, text: str) -> None:
         """Send the guest's init one line."""
-        assert self.proc.stdin
         try:
-            self.proc.stdin.write(text.encode() + b"\n")
-            self.proc.stdin.flush()
+            self.send(text.encode() + b"\n")
         except BrokenPipeError:
-            raise self._dead() from None
+            raise self.dead() from None
+
+
+class Machine(Console):
+    """QEMU with the guest's console on pipes and QMP on a socket pair."""
+
+    def __init__(self, args: list[str], log_name: str = "guest",
+                 pass_fds: Sequence[int] = ()) -> None:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        super().__init__(LOGS / f"{log_name}-console.log")
+        self.qemu_log = LOGS / f"{log_name}-qemu.log"
+        self.trace_log = LOGS / f"{log_name}-trace.log"
+        self.trace_log.unlink(missing_ok=True)
+        ours, theirs = socket.socketpair()
+        argv = [*args, "-chardev", "stdio,id=console,signal=off",
+                "-serial", "chardev:console",
+                "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
+                "-mon", "chardev=qmp,mode=control",
+                "-D", str(self.trace_log), "-msg", "timestamp=on"]
+        self.started = time.monotonic()
+        (LOGS / f"{log_name}-qemu-command.log").write_text(
+            shlex.join(argv) + "\n", encoding="utf-8")
+        with self.qemu_log.open("wb") as log:
+            self.proc = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=log, pass_fds=[theirs.fileno(), *pass_fds],
+                start_new_session=True)
+        theirs.close()
+        self.qmp = Qmp(ours)
+        assert self.proc.stdout
+        self.reader = self.start_reader(self.proc.stdout.fileno())
+        try:
+            self.qmp.connect()
+        except (UserError, OSError):
+            error = self.dead()
+            self.close()
+            raise error from None
+
+    def send(self, data: bytes) -> None:
+        assert self.proc.stdin
+        self.proc.stdin.write(data)
+        self.proc.stdin.flush()
+
+    def dead(self) -> UserError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.proc.wait(GRACE_S)
+        return UserError(f"QEMU ended with status {self.proc.returncode}:\n"
+                         f"{log_tail(self.qemu_log)}\n"
+                         f"full log: {self.qemu_log}")
 
     def power_off(self) -> None:
         """Have the guest power off, and end QEMU.
@@ -422,9 +462,9 @@ class Machine:
         try:
             status = self.proc.wait(BOOT_LIMIT_S)
         except subprocess.TimeoutExpired:
-            raise self._late("end", BOOT_LIMIT_S) from None
+            raise self.late("end", BOOT_LIMIT_S) from None
         if status:
-            raise self._dead()
+            raise self.dead()
 
     def close(self) -> None:
         end_process(self.proc)

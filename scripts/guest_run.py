@@ -24,9 +24,9 @@ from common import BUILD, LOGS, UserError, run_main
 from guest_facts import (WORD, Facts, Part, parse_report, print_table,
                          print_tap)
 from guest_image import kernel_version, make_image
-from guest_machine import (BOOT_LIMIT_S, GIB, Backing, Machine, Setup,
-                           check_programs, end_process, machine_args, run_dir,
-                           run_lock, size_text, start_device)
+from guest_machine import (BOOT_LIMIT_S, GIB, Backing, Console, Machine,
+                           Setup, check_programs, end_process, machine_args,
+                           run_dir, run_lock, size_text, start_device)
 from guest_options import (COMMITS, DEVICES, IOMMUS, add_arguments, choose,
                            one_of, parse_size)
 from guest_report import judge
@@ -68,7 +68,7 @@ def parts(size: int) -> list[Part]:
             Part(size - FULL_PASS_PART, FULL_PASS_PART, WORD)]
 
 
-def guest_pass(machine: Machine, part: Part, verb: str, seed: int) -> str:
+def guest_pass(machine: Console, part: Part, verb: str, seed: int) -> str:
     """Have the guest write or verify; returns "" or what went wrong."""
     machine.order(f"{verb} {seed:#x} {part.stride} {part.start:#x} "
                   f"{part.size:#x}")
@@ -80,17 +80,20 @@ def guest_pass(machine: Machine, part: Part, verb: str, seed: int) -> str:
     return "" if match[2] == "0" else f"{match[2]} words differ: {lines[0]}"
 
 
-def check_part(machine: Machine, device: Backing, facts: Facts,
+def check_part(machine: Console, memory: int, facts: Facts,
                part: Part) -> None:
-    """The pattern in both directions over one part."""
+    """The pattern in both directions over one part.
+
+    memory: a descriptor of the file that is the device's memory
+    """
     to_host, to_guest = secrets.randbits(63), secrets.randbits(63)
     where = part.start, part.size
     wrong = guest_pass(machine, part, "write", to_host)
     facts.guest_to_host = facts.guest_to_host or wrong or \
-        guest_pattern.verify(device.memory, *where, to_host, part.stride)
+        guest_pattern.verify(memory, *where, to_host, part.stride)
     if part.stride != WORD:
-        facts.allocated = guest_pattern.allocated(device.memory)
-    guest_pattern.write(device.memory, *where, to_guest, part.stride)
+        facts.allocated = guest_pattern.allocated(memory)
+    guest_pattern.write(memory, *where, to_guest, part.stride)
     facts.host_to_guest = facts.host_to_guest or \
         guest_pass(machine, part, "verify", to_guest)
 
@@ -107,7 +110,7 @@ def check_memory(machine: Machine, device: Backing, facts: Facts,
     for part in facts.parts:
         steps.say("guest and host write and verify "
                   f"{part.describe(facts.setup.hdm)}")
-        check_part(machine, device, facts, part)
+        check_part(machine, device.memory, facts, part)
     guest_trace.switch(machine.qmp, False)
 
 
@@ -125,13 +128,16 @@ def check_rewrites(machine: Machine, facts: Facts) -> None:
     facts.rewrites = guest_trace.count_rewrites(machine.trace_log, block, size)
 
 
-def observe(machine: Machine, device: Backing, facts: Facts,
-            steps: Steps) -> None:
-    """Collect everything one run shows."""
-    machine.read_until("=== begin report ===", BOOT_LIMIT_S)
+def read_report(machine: Console, facts: Facts, steps: Steps,
+                limit: float = BOOT_LIMIT_S) -> None:
+    """Read what the guest reports once it has booted.
+
+    limit: seconds for the boot, and again for the report
+    """
+    machine.read_until("=== begin report ===", limit)
     facts.boot_s = time.monotonic() - machine.started
     steps.say("guest has booted")
-    lines = machine.read_until("=== end report ===", BOOT_LIMIT_S)
+    lines = machine.read_until("=== end report ===", limit)
     facts.report = parse_report(lines)
     facts.driver_says = [line.partition("=")[2] for line in lines
                          if line.startswith("REPORT accel.message=")]
@@ -143,6 +149,12 @@ def observe(machine: Machine, device: Backing, facts: Facts,
     machine.read_until("=== ready ===", CONSOLE_LIMIT_S)
     facts.text += lines + facts.iomem + facts.cxl_list
     steps.say("guest has reported")
+
+
+def observe(machine: Machine, device: Backing, facts: Facts,
+            steps: Steps) -> None:
+    """Collect everything one run shows."""
+    read_report(machine, facts, steps)
     check_memory(machine, device, facts, steps)
     check_rewrites(machine, facts)
     guest_accel.observe(machine, facts, steps.say)
