@@ -94,21 +94,25 @@ def _fetch_tools() -> None:
 
 # --- configure -------------------------------------------------------------
 
-def compiler() -> str:
+def compiler(cc: str = "") -> str:
     """The C compiler to configure with: through ccache when it is there."""
-    cc = os.environ.get("CC", "cc")
+    cc = cc or os.environ.get("CC", "cc")
     return f"ccache {cc}" if shutil.which("ccache") and "ccache" not in cc \
         else cc
 
 
 def configure(tree: Path, out: Path, log: Path, env: dict[str, str],
-              extra: tuple[str, ...] = ()) -> None:
-    """Configure `tree` in `out` unless that was done with these words."""
-    argv = [str(tree / "configure"), *CONFIGURE, *extra,
-            f"--cc={compiler()}"]
+              extra: tuple[str, ...] = (), cc: str = "") -> None:
+    """Configure `tree` in `out` unless that was done with these words.
+
+    extra: words after those of CONFIGURE, which they can take back
+    cc:    the C compiler, instead of the machine's own
+    """
+    cc = compiler(cc)
+    argv = [str(tree / "configure"), *CONFIGURE, *extra, f"--cc={cc}"]
     stamp = out / ".configured"
     # Another compiler means another result of every check.
-    version = subprocess.run([*compiler().split(), "--version"], check=False,
+    version = subprocess.run([*cc.split(), "--version"], check=False,
                              capture_output=True, text=True).stdout
     want = hashlib.sha256("\0".join([*argv, version]).encode()).hexdigest()
     if stamp.is_file() and stamp.read_text() == want and \
