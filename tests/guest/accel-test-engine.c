@@ -19,6 +19,7 @@
 /* Nothing is mapped for the device there. */
 #define WILD_BUS        0x00fff00000000000ULL
 #define SHORT_MS        300
+#define ABORT_TRIES     50
 
 typedef struct Engine {
     int fd;
