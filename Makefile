@@ -26,7 +26,7 @@ export QEMU_SRC EDIT PREFIX FRESH SANITIZE
 .NOTPARALLEL:
 .PHONY: help setup guest-options run shell check build unit bench series \
 	checkpatch check-commits refresh golden lint mutants coverage fuzz \
-	random clean distclean
+	random check-kernel kernel-shell clean distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -43,6 +43,7 @@ help: ## list the targets
 	@echo 'QEMU_SRC=PATH   QEMU 10.2.x tree or tarball to use as the base'
 	@echo 'EDIT=NAME       the edit that make refresh carries changes to'
 	@echo 'GROUP=NAME...   run only these groups of tests (check)'
+	@echo 'STAGE=NAME...   run only these stages (check-kernel)'
 	@echo 'QUICK=1         fewer sizes, widths and rounds (bench)'
 	@echo 'SAVE=1          keep the plot that README shows in docs/ (bench)'
 	@echo 'CI=1            also short forms of mutants and fuzz (check)'
@@ -70,6 +71,12 @@ check: setup ## run every test; the last line counts them (GROUP=)
 
 build: setup ## make build/tree and build the emulator and the device
 	@$(PYTHON) scripts/build.py
+
+check-kernel: setup ## pass the emulated device through with a real kernel (STAGE=)
+	@$(PYTHON) scripts/kernel_run.py $(STAGE)
+
+kernel-shell: setup ## the host machine of check-kernel, interactively
+	@$(PYTHON) scripts/kernel_run.py --shell
 
 unit: setup ## rebuild and run the unit tests only
 	@$(PYTHON) scripts/check.py unit
@@ -114,8 +121,9 @@ lint: setup ## check scripts, series and edits; builds nothing
 
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
-		build/module build/bootroms build/acpi build/sanitize-* build/fuzz \
-		build/mutants build/coverage build/docs build/qemu-system-aarch64 \
+		build/module build/kernel build/bootroms build/acpi build/sanitize-* \
+		build/fuzz build/mutants build/coverage build/docs \
+		build/qemu-system-aarch64 \
 		build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)

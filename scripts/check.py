@@ -17,6 +17,8 @@ import acpi_tables
 import docs_build
 import docs_commands
 import fuzz
+import kernel_changed
+import kernel_run
 import mutants
 import sanitize
 import static_checks
@@ -143,6 +145,11 @@ def group_fuzz(results: Results) -> None:
     fuzz.run_targets(results, list(fuzz.TARGETS), FUZZ_SECONDS, SEED, True)
 
 
+def group_kernel(results: Results) -> None:
+    """A real kernel's VFIO passes the emulated device to a nested guest."""
+    kernel_run.run_stages(results, list(kernel_run.STAGES))
+
+
 GROUPS: dict[str, Callable[[Results], None]] = {
     "static": group_static,
     "docs": group_docs,
@@ -156,6 +163,7 @@ GROUPS: dict[str, Callable[[Results], None]] = {
 CI_GROUPS: dict[str, Callable[[Results], None]] = {
     "mutants": group_mutants,
     "fuzz": group_fuzz,
+    "kernel": group_kernel,
 }
 SANITIZE_GROUPS: dict[str, Callable[[Results], None]] = {
     "sanitize": sanitize.check,
@@ -182,6 +190,10 @@ def main() -> int:
                             f"{', '.join(groups)}")
     LOGS.mkdir(parents=True, exist_ok=True)
     results = Results()
+    if "kernel" in names and not options.group and \
+            not kernel_changed.changed():
+        names.remove("kernel")
+        results.skip("kernel", "the newest commit changes nothing it covers")
     for name in names:
         try:
             groups[name](results)
