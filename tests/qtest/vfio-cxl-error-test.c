@@ -203,10 +203,10 @@ static void test_second_slot(void)
     g_autofree char *two = g_strdup_printf(
         "%s -device '{\"driver\":\"pci-testdev\",\"bus\":\"rp0\","
         "\"addr\":\"1.0\"}'", one);
-    Run run;
+    VFIOCXLRun run;
 
-    run_qemu(two, &run);
-    check_failure(&run, "pci-testdev", expect);
+    vfio_cxl_run(two, &run);
+    vfio_cxl_check_failure(&run, "pci-testdev", expect);
     g_free(run.err);
     vfio_cxl_server_stop(s);
 }
