@@ -103,8 +103,10 @@ void cxl_hdm_gate_set(CXLHDMGate *gate, CXLHDMGateReason why, bool closed)
     }
     gate->reasons = reasons;
     trace_cxl_hdm_gate(gate->name, reasons, gate_name(gate));
-    memory_region_set_enabled(gate->hdm, !reasons);
-    trace_cxl_hdm_gate_open(gate->name, !reasons);
+    if (gate->hdm) {
+        memory_region_set_enabled(gate->hdm, !reasons);
+        trace_cxl_hdm_gate_open(gate->name, !reasons);
+    }
 }
 
 void cxl_hdm_gate_update(CXLHDMGate *gate, const PCIDevice *pdev)

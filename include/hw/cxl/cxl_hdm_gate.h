@@ -52,7 +52,7 @@ void cxl_hdm_gate_exit(CXLHDMGate *gate);
 /** cxl_hdm_gate_finalize: nobody has the regions any more */
 void cxl_hdm_gate_finalize(CXLHDMGate *gate);
 
-/** cxl_hdm_gate_set: add or remove one reason */
+/** cxl_hdm_gate_set: add or remove one reason, also after the exit */
 void cxl_hdm_gate_set(CXLHDMGate *gate, CXLHDMGateReason why, bool closed);
 
 /**
