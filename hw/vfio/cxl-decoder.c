@@ -32,11 +32,14 @@ static void decoder_update(VFIOCXL *cxl)
     if (cxl_hdm_block_decodes(&cxl->block, 0)) {
         trace_vfio_cxl_commit(name, base, size);
         cxl_hdm_path_map(cxl->path, base, &cxl->hdm_root);
+    } else {
+        trace_vfio_cxl_uncommit(name);
     }
     memory_region_transaction_commit();
     if (cxl_hdm_path_mapped(cxl->path)) {
         trace_vfio_cxl_map(name, base, size);
     }
+    cxl_hdm_path_report(cxl->path, !cxl->gates, CXL_HDM_REASON_DECODER);
 }
 
 static void decoder_write(void *opaque, hwaddr addr, uint64_t value,
@@ -54,6 +57,8 @@ static void decoder_write(void *opaque, hwaddr addr, uint64_t value,
                       "bytes\n", name, value, size, addr);
         break;
     case CXL_HDM_REFUSED:
+        trace_vfio_cxl_refuse(name, cxl->block.decoder[0].base,
+                              cxl->block.decoder[0].size, cxl->block.refused);
         qemu_log_mask(LOG_GUEST_ERROR, "vfio %s: HDM decoder commit refused: "
                       "%s; base 0x%" PRIx64 " size 0x%" PRIx64 "\n", name,
                       cxl->block.refused, cxl->block.decoder[0].base,

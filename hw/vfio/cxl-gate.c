@@ -17,9 +17,12 @@
 #include "trace.h"
 
 static const char *const gate_names[] = {
-    "Memory Space is off", "it is not in D0", "a reset is going on",
-    "its last reset failed", "the host cannot reach its memory",
-    "the device is gone",
+    [CXL_HDM_REASON_MEMORY_SPACE] = "Memory Space is off",
+    [CXL_HDM_REASON_POWER] = "it is not in D0",
+    [CXL_HDM_REASON_RESET] = "a reset is going on",
+    [CXL_HDM_REASON_RESET_FAILED] = "its last reset failed",
+    [CXL_HDM_REASON_MEMORY_ERROR] = "the host cannot reach its memory",
+    [CXL_HDM_REASON_DEVICE_LOST] = "the device is gone",
 };
 
 static const char *gate_name(const VFIOCXL *cxl)
@@ -90,6 +93,9 @@ void vfio_cxl_gate_set(VFIOCXL *cxl, VFIOCXLGate why, bool closed)
     trace_vfio_cxl_gate(cxl->vdev->vbasedev.name, gates, gate_name(cxl));
     memory_region_set_enabled(cxl->hdm.mem, !gates);
     trace_vfio_cxl_hdm(cxl->vdev->vbasedev.name, !gates);
+    if (cxl->path) {
+        cxl_hdm_path_report(cxl->path, !gates, ctz32(why));
+    }
 }
 
 void vfio_cxl_gate_update(VFIOCXL *cxl)

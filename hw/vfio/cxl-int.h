@@ -18,12 +18,12 @@
  * a fatal error of the host, so each reason alone takes the memory away.
  */
 typedef enum VFIOCXLGate {
-    VFIO_CXL_GATE_MEMORY_SPACE = 1 << 0,    /* Memory Space is off */
-    VFIO_CXL_GATE_POWER = 1 << 1,           /* not in D0 */
-    VFIO_CXL_GATE_RESET = 1 << 2,           /* a reset is going on */
-    VFIO_CXL_GATE_RESET_FAILED = 1 << 3,    /* the last reset failed */
-    VFIO_CXL_GATE_MEMORY_ERROR = 1 << 4,    /* the host cannot reach it */
-    VFIO_CXL_GATE_DEVICE_LOST = 1 << 5,     /* the device is gone */
+    VFIO_CXL_GATE_MEMORY_SPACE = 1 << CXL_HDM_REASON_MEMORY_SPACE,
+    VFIO_CXL_GATE_POWER = 1 << CXL_HDM_REASON_POWER,
+    VFIO_CXL_GATE_RESET = 1 << CXL_HDM_REASON_RESET,
+    VFIO_CXL_GATE_RESET_FAILED = 1 << CXL_HDM_REASON_RESET_FAILED,
+    VFIO_CXL_GATE_MEMORY_ERROR = 1 << CXL_HDM_REASON_MEMORY_ERROR,
+    VFIO_CXL_GATE_DEVICE_LOST = 1 << CXL_HDM_REASON_DEVICE_LOST,
 } VFIOCXLGate;
 
 struct VFIOCXL {
@@ -86,6 +86,11 @@ void vfio_cxl_gate_set(VFIOCXL *cxl, VFIOCXLGate why, bool closed);
 
 /** vfio_cxl_gate_update: what config space says of Memory Space and power */
 void vfio_cxl_gate_update(VFIOCXL *cxl);
+
+/* -- cxl-describe.c: what the monitor shows -- */
+
+/** vfio_cxl_describe_class_init: let x-query-cxl ask the device */
+void vfio_cxl_describe_class_init(ObjectClass *klass);
 
 /* -- cxl-reset.c: resets of the device -- */
 

@@ -361,6 +361,7 @@ static const Property vfio_cxl_properties[] = {
 void vfio_cxl_class_init(ObjectClass *klass)
 {
     device_class_set_props(DEVICE_CLASS(klass), vfio_cxl_properties);
+    vfio_cxl_describe_class_init(klass);
     object_class_property_set_description(klass, "cxl",
         "Use the device's CXL memory: auto (if it has one), on (fail if it "
         "has none), off (plain PCIe)");
