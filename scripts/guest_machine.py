@@ -24,6 +24,7 @@ from typing import Any
 from common import BUILD, LOGS, UserError
 from guest_image import INITRAMFS, VMLINUZ
 from progress import log_tail
+from qmp import Qmp
 
 RUN = BUILD / "run"
 FIRMWARE = Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
@@ -261,58 +262,6 @@ def machine_args(setup: Setup, device: Backing | None) -> list[str]:
     return args
 
 
-class Qmp:
-    """A synchronous QMP client on a connected socket."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.stream = sock.makefile("rwb")
-        self.events: list[dict[str, Any]] = []
-
-    def connect(self) -> None:
-        self.sock.settimeout(BOOT_LIMIT_S)
-        self._read()
-        self.command("qmp_capabilities")
-
-    def _read(self) -> dict[str, Any]:
-        line = self.stream.readline()
-        if not line:
-            raise UserError("QEMU closed its monitor")
-        return dict(json.loads(line))
-
-    def command(self, name: str, /, **arguments: object) -> Any:
-        """Run a command; an error of QEMU's is a UserError."""
-        request = {"execute": name, "arguments": arguments}
-        try:
-            self.stream.write(json.dumps(request).encode() + b"\n")
-            self.stream.flush()
-            while True:
-                reply = self._read()
-                if "return" in reply:
-                    return reply["return"]
-                if "error" in reply:
-                    raise UserError(f"QMP {name}: {reply['error']['desc']}")
-                self.events.append(reply)
-        except OSError as error:
-            raise UserError(f"QMP {name}: {error}") from None
-
-    def wait_event(self, name: str, **data: object) -> None:
-        """Wait for an event that has not been waited for yet.
-
-        data: fields that the event must have
-        """
-        try:
-            while True:
-                while self.events:
-                    seen = self.events.pop(0)
-                    if (seen.get("event") == name
-                            and data.items() <= seen.get("data", {}).items()):
-                        return
-                self.events.append(self._read())
-        except OSError as error:
-            raise UserError(f"QMP event {name}: {error}") from None
-
-
 class Machine:
     """QEMU with the guest's console on pipes and QMP on a socket pair."""
 
@@ -343,7 +292,7 @@ class Machine:
         self.reader = threading.Thread(target=self._read_console, daemon=True)
         self.reader.start()
         try:
-            self.qmp.connect()
+            self.qmp.connect(BOOT_LIMIT_S)
         except (UserError, OSError):
             error = self._dead()
             self.close()

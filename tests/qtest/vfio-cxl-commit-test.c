@@ -22,17 +22,8 @@ enum {
 
 #define GUEST "\"cxl-hdm-commit\":\"guest\""
 
-static uint32_t commit(QTestState *q, uint64_t decoder, uint64_t base,
-                       uint64_t size, uint32_t target, uint32_t control)
-{
-    qtest_writel(q, decoder + HDM_BASE_LO, base);
-    qtest_writel(q, decoder + HDM_BASE_HI, base >> 32);
-    qtest_writel(q, decoder + HDM_SIZE_LO, size);
-    qtest_writel(q, decoder + HDM_SIZE_HI, size >> 32);
-    qtest_writel(q, decoder + HDM_TARGET_LO, target);
-    qtest_writel(q, decoder + HDM_CTRL, control);
-    return qtest_readl(q, decoder + HDM_CTRL);
-}
+/* It is on nearly every line */
+#define commit vfio_cxl_commit
 
 static void uncommit(QTestState *q, uint64_t decoder)
 {

@@ -91,6 +91,8 @@ static void wait_failure(Rig *r, const char *reason)
     g_assert_cmpstr(qdict_get_str(data, "path"), ==,
                     "/machine/peripheral/hdm0");
     qobject_unref(event);
+    /* For a second another one like this would be held back */
+    qtest_clock_step(r->q, 1100 * 1000 * 1000ll);
 }
 
 static void cxl_reset(Rig *r)
