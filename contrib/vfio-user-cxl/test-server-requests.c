@@ -370,6 +370,49 @@ static uint32_t info_word(const char *options, uint32_t index, uint32_t argsz,
     return word;
 }
 
+static void check_reply(int fd, unsigned command, const uint32_t *request,
+                        uint32_t len, const uint32_t *want)
+{
+    RawMsg reply;
+
+    g_assert(raw_request(fd, command, request, len, NULL, 0, &reply) == 0);
+    g_assert(reply.len == len);
+    g_assert(memcmp(reply.data, want, len) == 0);
+    g_free(reply.data);
+}
+
+/* The device, its interrupts, and regions without capabilities */
+static void test_info(void)
+{
+    static const struct {
+        unsigned command;
+        uint32_t len, request[8], want[8];
+    } cases[] = {
+        { CMD_GET_INFO, 16, { 16 },
+          { 16, VFIO_DEVICE_FLAGS_RESET | VFIO_DEVICE_FLAGS_PCI |
+            VFIO_DEVICE_FLAGS_CXL, 11, VFIO_PCI_NUM_IRQS } },
+        { CMD_GET_IRQ_INFO, 16, { 99, 0, MSIX },
+          { 16, VFIO_IRQ_INFO_EVENTFD, MSIX, MSIX_VECTORS } },
+        { CMD_GET_IRQ_INFO, 16, { 16, 0, VFIO_PCI_ERR_IRQ_INDEX },
+          { 16, VFIO_IRQ_INFO_EVENTFD, VFIO_PCI_ERR_IRQ_INDEX, 1 } },
+        { CMD_GET_IRQ_INFO, 16, { 16, ALL_ONES, 0, ALL_ONES }, { 16 } },
+        { CMD_GET_REGION_INFO, 32, { 32, 0, CONFIG },
+          { 32, VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE,
+            CONFIG, 0, 4096 } },
+        { CMD_GET_REGION_INFO, 32, { 32, 0, ROM }, { 32, 0, ROM } },
+        { CMD_GET_REGION_INFO, 32, { 32, 0, 1 }, { 32, 0, 1 } },
+    };
+    RawServer *s = raw_server_start(NULL);
+    int fd = raw_client(s, NULL);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        check_reply(fd, cases[i].command, cases[i].request, cases[i].len,
+                    cases[i].want);
+    }
+    close(fd);
+    qobject_unref(raw_server_summary(s));
+}
+
 static void test_region_info(void)
 {
     struct vfio_region_info info;
@@ -406,6 +449,7 @@ int main(int argc, char **argv)
     g_test_add_func("/server/requests", test_requests);
     g_test_add_func("/server/irqs", test_irqs);
     g_test_add_func("/server/irq-file", test_irq_file);
+    g_test_add_func("/server/info", test_info);
     g_test_add_func("/server/region-info", test_region_info);
     return g_test_run();
 }
