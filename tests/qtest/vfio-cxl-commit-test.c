@@ -327,7 +327,14 @@ static void test_bridge_rules(void)
     qtest_writel(q, b + HDM_BASE_LO, 0);
     g_assert_cmphex(qtest_readl(q, b + HDM_BASE_LO), ==, 0);
 
-    /* Registers beside the decoders stay as they were: link, snoop filter */
+    /* Registers beside the decoders stay as they were: the capabilities */
+    for (reg = 0; reg <= 0x10; reg += 4) {
+        uint32_t old = qtest_readl(q, VIRT_CXL_HOST + 0x1000 + reg);
+
+        qtest_writel(q, VIRT_CXL_HOST + 0x1000 + reg, ~old);
+        g_assert_cmphex(qtest_readl(q, VIRT_CXL_HOST + 0x1000 + reg), ==,
+                        old);
+    }
     g_assert_cmphex(qtest_readl(q, VIRT_CXL_HOST + 0x1000) & 0xffff, ==, 1);
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);
