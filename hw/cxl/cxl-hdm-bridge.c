@@ -28,7 +28,7 @@ static void store_pair(uint32_t *lo, uint64_t value)
     stq_le_p(lo, value);
 }
 
-void cxl_hdm_regs_load(const uint32_t *regs, CXLHDMBlock *block)
+void cxl_hdm_component_load(const uint32_t *regs, CXLHDMBlock *block)
 {
     unsigned int i;
 
@@ -46,7 +46,7 @@ void cxl_hdm_regs_load(const uint32_t *regs, CXLHDMBlock *block)
 
 void cxl_hdm_bridge_load(const CXLHost *host, CXLHDMBlock *block)
 {
-    cxl_hdm_regs_load(host->cxl_cstate.crb.cache_mem_registers, block);
+    cxl_hdm_component_load(host->cxl_cstate.crb.cache_mem_registers, block);
 }
 
 void cxl_hdm_bridge_store(CXLHost *host, const CXLHDMBlock *block)

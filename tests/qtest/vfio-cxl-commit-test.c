@@ -287,6 +287,7 @@ static void test_bridge_rules(void)
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
     uint64_t b = BRIDGE_HDM;
+    uint32_t caps[8];
     unsigned int reg;
 
     /* Locked: no register of it changes */
@@ -318,8 +319,18 @@ static void test_bridge_rules(void)
     qtest_writel(q, b + HDM_BASE_LO, 0);
     g_assert_cmphex(qtest_readl(q, b + HDM_BASE_LO), ==, 0);
 
-    /* Registers beside the decoders stay as they were: link, snoop filter */
-    g_assert_cmphex(qtest_readl(q, VIRT_CXL_HOST + 0x1000) & 0xffff, ==, 1);
+    /* Registers beside the decoders stay as they were: the capabilities */
+    for (reg = 0; reg < ARRAY_SIZE(caps); reg++) {
+        caps[reg] = qtest_readl(q, VIRT_CXL_HOST + 0x1000 + reg * 4);
+    }
+    g_assert_cmphex(caps[0] & 0xffff, ==, 1);
+    for (reg = 0; reg < ARRAY_SIZE(caps) - 1; reg++) {
+        qtest_writel(q, VIRT_CXL_HOST + 0x1000 + reg * 4, ~caps[reg]);
+    }
+    for (reg = 0; reg < ARRAY_SIZE(caps); reg++) {
+        g_assert_cmphex(qtest_readl(q, VIRT_CXL_HOST + 0x1000 + reg * 4), ==,
+                        caps[reg]);
+    }
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);
 }

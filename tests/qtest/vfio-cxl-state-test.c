@@ -282,6 +282,22 @@ static void test_flr_fails(void)
     rig_stop(&r);
 }
 
+/* What a reset took, an FLR gives back as well, if it works */
+static void test_flr_repairs(void)
+{
+    Rig r;
+
+    rig_start(&r, "--fault fail-reset=2", NULL);
+    fill(&r);
+    cxl_reset(&r);
+    wait_failure(&r, "reset-failed");
+    check_gated(&r, PATTERN);
+    qtest_writew(r.q, r.m->device + EXP_DEVCTL, 0x8000);
+    check_open(&r, 0);
+    fill(&r);
+    rig_stop(&r);
+}
+
 static void test_system_reset_fails(void)
 {
     Rig r;
@@ -446,6 +462,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/reset/system", test_system_reset);
     qtest_add_func("/vfio/cxl/reset/fails", test_reset_fails);
     qtest_add_func("/vfio/cxl/reset/flr-fails", test_flr_fails);
+    qtest_add_func("/vfio/cxl/reset/flr-repairs", test_flr_repairs);
     qtest_add_func("/vfio/cxl/reset/system-fails", test_system_reset_fails);
     qtest_add_func("/vfio/cxl/reset/slow", test_reset_slow);
     qtest_add_func("/vfio/cxl/sigbus/read", test_sigbus);
