@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import acpi_tables
 import fuzz
+import libvirt_check
 import mutants
 import sanitize
 import static_checks
@@ -115,6 +116,12 @@ def _guest(results: Results, name: str, options: tuple[str, ...]) -> None:
           file=sys.stderr, flush=True)
 
 
+def group_libvirt(results: Results) -> None:
+    """libvirt takes our examples, and starts guests from them."""
+    build()
+    libvirt_check.check(results)
+
+
 def group_mutants(results: Results) -> None:
     """Short form of make mutants: files with a unit test, and only that."""
     mutants.mutate_all(results, MUTANTS, SEED, True, list(mutants.FILES))
@@ -136,6 +143,7 @@ GROUPS: dict[str, Callable[[Results], None]] = {
     "qtest": group_qtest,
     "acpi": group_acpi,
     "guest": group_guest,
+    "libvirt": group_libvirt,
 }
 # Run only when named, or by CI.
 CI_GROUPS: dict[str, Callable[[Results], None]] = {

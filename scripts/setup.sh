@@ -20,6 +20,7 @@ $(: ACPI tables)           acpica-tools
 $(: firmware)             device-tree-compiler qemu-efi-aarch64 ipxe-qemu seabios
 $(: the guest)             gcc-aarch64-linux-gnu libc6-dev-arm64-cross kmod
 $(: checks)                shellcheck pyflakes3
+$(: libvirt, no daemon)    libvirt-clients libvirt-daemon-driver-qemu libxml2-utils
 "
 # Only who fuzzes needs a second compiler.
 packages_fuzz="clang libclang-rt-dev"
