@@ -18,12 +18,14 @@ RANDOM_SECONDS ?= 300
 PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
 export QEMU_SRC EDIT PREFIX FRESH SANITIZE
+INSTALL_OPTIONS = --prefix '$(or $(PREFIX),/usr/local)' \
+	--destdir '$(DESTDIR)'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup guest-options run shell check build unit bench series \
 	checkpatch check-commits refresh golden lint mutants coverage fuzz \
-	random clean distclean
+	random install uninstall clean distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -46,6 +48,7 @@ help: ## list the targets
 	@echo 'N= SEED= QUICK=1 FILES=PATTERN...   which mutants (mutants)'
 	@echo 'FUZZ_SECONDS=N SEED= TARGET=NAME... how to fuzz (fuzz)'
 	@echo 'RANDOM_SECONDS=N SEED=  how long, and which way (random)'
+	@echo 'PREFIX= DESTDIR=  where to (install, uninstall)'
 	@echo 'FRESH=1         look for newer Debian packages now'
 
 setup: ## install the Debian packages that are missing (root or sudo)
@@ -104,6 +107,12 @@ fuzz: ## fuzz the parsers and register models (FUZZ_SECONDS= TARGET=)
 	@sh scripts/setup.sh fuzz
 	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS) \
 		$(if $(SEED),--seed $(SEED)) $(TARGET)
+
+install: build ## emulator, device and tools to PREFIX=/usr/local (DESTDIR=)
+	@$(PYTHON) scripts/install.py install $(INSTALL_OPTIONS)
+
+uninstall: ## take away what make install put there (PREFIX= DESTDIR=)
+	@$(PYTHON) scripts/install.py uninstall $(INSTALL_OPTIONS)
 
 lint: setup ## check scripts, series and edits; builds nothing
 	@$(PYTHON) scripts/static_checks.py

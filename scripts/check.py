@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import acpi_tables
 import fuzz
+import install_check
 import libvirt_check
 import mutants
 import sanitize
@@ -122,6 +123,12 @@ def group_libvirt(results: Results) -> None:
     libvirt_check.check(results)
 
 
+def group_install(results: Results) -> None:
+    """make install and make uninstall, in a directory of the test's."""
+    build()
+    install_check.check(results)
+
+
 def group_mutants(results: Results) -> None:
     """Short form of make mutants: files with a unit test, and only that."""
     mutants.mutate_all(results, MUTANTS, SEED, True, list(mutants.FILES))
@@ -144,6 +151,7 @@ GROUPS: dict[str, Callable[[Results], None]] = {
     "acpi": group_acpi,
     "guest": group_guest,
     "libvirt": group_libvirt,
+    "install": group_install,
 }
 # Run only when named, or by CI.
 CI_GROUPS: dict[str, Callable[[Results], None]] = {

@@ -231,14 +231,20 @@ def committed(lines: list[str], regions: int) -> str:
     return ", ".join(seen)
 
 
+def _from_kernel(where: Path, driver: str) -> list[str]:
+    """Options with which the guest boots our image; it has a disk too."""
+    disk = where / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    return ["--disk", str(disk), "--kernel", str(VMLINUZ), str(INITRAMFS),
+            f"{GUEST_OPTIONS} driver={driver}"]
+
+
 def check_guest(results: Results, example: Path, identity: str,
                 driver: str) -> None:
     """Start an example, and do to it what an operator does."""
-    kernel = ("--kernel", str(VMLINUZ), str(INITRAMFS),
-              f"{GUEST_OPTIONS} driver={driver}")
     with run_dir(False) as where, \
             servers(request(example), identity, where) as arguments:
-        xml = generate(*arguments, *HERE, *kernel)
+        xml = generate(*arguments, *HERE, *_from_kernel(where, driver))
         libvirt = Libvirt(where)
         try:
             _operate(results, libvirt, example.stem, xml, where)
@@ -316,15 +322,14 @@ def _operate(results: Results, libvirt: Libvirt, stem: str, xml: str,
 
 def check_command(results: Results, example: Path) -> None:
     """QEMU's own command line, as the generator prints it, starts too."""
-    kernel = ("--kernel", str(VMLINUZ), str(INITRAMFS),
-              f"{GUEST_OPTIONS} driver=sfc")
     log = LOGS / "libvirt-command.log"
     with case(results, "libvirt/cxl-domain --command: guest") as notes, \
             run_dir(False) as where, \
             servers(request(example), "sfc", where) as arguments:
         script = where / "start.sh"
-        script.write_text(generate(*arguments, *HERE, *kernel, "--command"),
-                          encoding="utf-8")
+        script.write_text(
+            generate(*arguments, *HERE, *_from_kernel(where, "sfc"),
+                     "--command"), encoding="utf-8")
         with log.open("wb") as out:
             proc = subprocess.Popen(["sh", str(script)], stdout=out,
                                     stdin=subprocess.DEVNULL,
