@@ -112,7 +112,7 @@ def place(prefix: str, destdir: str) -> Path:
                         "/usr/local")
     if destdir and not destdir.startswith("/"):
         raise UserError(f"DESTDIR={destdir} is not an absolute path")
-    return Path(os.path.normpath(f"{destdir}/{prefix}"))
+    return Path(os.path.normpath(destdir + prefix))
 
 
 def recorded(root: Path) -> list[str]:

@@ -80,7 +80,7 @@ def emulator(top: Path) -> str:
          "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
          "-mon", "chardev=qmp,mode=control"],
         pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True)
+        stderr=subprocess.PIPE)
     theirs.close()
     qmp = Qmp(ours)
     try:
@@ -90,10 +90,10 @@ def emulator(top: Path) -> str:
         proc.wait()
     except UserError as error:
         proc.kill()
-        said = proc.communicate()[1].strip()
-        raise UserError(f"{error}: {said}") from None
+        said = proc.communicate()[1].decode("utf-8", "replace")
+        raise UserError(f"{error}: {said.strip()}") from None
     finally:
-        end_process(proc)  # type: ignore[arg-type]
+        end_process(proc)
         qmp.stream.close()
         ours.close()
     need(proc.returncode == 0, f"status 0, not {proc.returncode}")

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from guest_image import INITRAMFS, VMLINUZ, make_image
 from guest_machine import (BOOT_LIMIT_S, GIB, MIB256, Server, Setup,
                            end_process, run_dir, run_lock)
 from libvirt_private import Console, Libvirt
-from results import Results, case, need
+from results import Results, case, need, run_in_order
 
 GENERATOR = ROOT / "scripts/cxl-domain"
 EXAMPLES = ROOT / "docs/examples/libvirt"
@@ -261,7 +261,6 @@ def _operate(results: Results, libvirt: Libvirt, stem: str, xml: str,
     path = where / "domain.xml"
     path.write_text(xml, encoding="utf-8")
     console = None
-    steps: list[tuple[str, Callable[[list[str]], None]]] = []
 
     def start(notes: list[str]) -> None:
         nonlocal console
@@ -309,12 +308,10 @@ def _operate(results: Results, libvirt: Libvirt, stem: str, xml: str,
         need(not libvirt.run("list --all"), "no domain")
         notes.append("nothing is left")
 
-    steps = [("start", start), ("guest", boot), ("reset", reset),
-             ("qemu-monitor-command", monitor), ("destroy", destroy)]
+    steps = {"start": start, "guest": boot, "reset": reset,
+             "qemu-monitor-command": monitor, "destroy": destroy}
     try:
-        for title, step in steps:
-            with case(results, f"libvirt/{stem}.xml: {title}") as notes:
-                step(notes)
+        run_in_order(results, f"libvirt/{stem}.xml:", steps)
     finally:
         if console:
             console.close()
@@ -329,7 +326,7 @@ def check_command(results: Results, example: Path) -> None:
         script = where / "start.sh"
         script.write_text(
             generate(*arguments, *HERE, *_from_kernel(where, "sfc"),
-                     "--command"), encoding="utf-8")
+                     "--command", "--bar", "300G"), encoding="utf-8")
         with log.open("wb") as out:
             proc = subprocess.Popen(["sh", str(script)], stdout=out,
                                     stdin=subprocess.DEVNULL,

@@ -2,7 +2,7 @@
 """Counting tests, and reading what test programs say in TAP."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,6 +59,21 @@ def case(results: Results, name: str) -> Iterator[list[str]]:
         results.failed(name, str(error))
     else:
         results.passed(": ".join([name, *notes]))
+
+
+def run_in_order(results: Results, group: str,
+                 steps: Mapping[str, Callable[[list[str]], None]]) -> bool:
+    """Cases of which each needs the one before; whether none failed.
+
+    steps: what is called with the case's list, by its name
+    """
+    for name, step in steps.items():
+        before = results.count["failed"]
+        with case(results, f"{group} {name}") as notes:
+            step(notes)
+        if results.count["failed"] != before:
+            return False
+    return True
 
 
 def need(holds: bool, expected: str) -> None:
