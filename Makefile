@@ -25,7 +25,7 @@ INSTALL_OPTIONS = --prefix '$(or $(PREFIX),/usr/local)' \
 .NOTPARALLEL:
 .PHONY: help setup guest-options run shell check build unit bench series \
 	checkpatch check-commits refresh golden lint mutants coverage fuzz \
-	random install uninstall clean distclean
+	random install uninstall deb-patches clean distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -43,7 +43,7 @@ help: ## list the targets
 	@echo 'GROUP=NAME...   run only these groups of tests (check)'
 	@echo 'QUICK=1         fewer sizes, widths and rounds (bench)'
 	@echo 'SAVE=1          keep the plot that README shows in docs/ (bench)'
-	@echo 'CI=1            also short forms of mutants and fuzz (check)'
+	@echo 'CI=1            also deb, and short forms of mutants and fuzz (check)'
 	@echo 'SANITIZE=address,undefined  test a build that has these (check)'
 	@echo 'N= SEED= QUICK=1 FILES=PATTERN...   which mutants (mutants)'
 	@echo 'FUZZ_SECONDS=N SEED= TARGET=NAME... how to fuzz (fuzz)'
@@ -114,13 +114,18 @@ install: build ## emulator, device and tools to PREFIX=/usr/local (DESTDIR=)
 uninstall: ## take away what make install put there (PREFIX= DESTDIR=)
 	@$(PYTHON) scripts/install.py uninstall $(INSTALL_OPTIONS)
 
+deb-patches: ## the series for Debian's source package; proves it applies
+	@sh scripts/setup.sh deb
+	@$(PYTHON) scripts/deb_patches.py
+
 lint: setup ## check scripts, series and edits; builds nothing
 	@$(PYTHON) scripts/static_checks.py
 
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
 		build/module build/bootroms build/acpi build/sanitize-* build/fuzz \
-		build/mutants build/coverage build/qemu-system-aarch64 \
+		build/mutants build/coverage build/deb-patches \
+		build/deb-source build/install-* build/qemu-system-aarch64 \
 		build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)

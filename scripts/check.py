@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import acpi_tables
+import deb_patches
 import fuzz
 import install_check
 import libvirt_check
@@ -134,12 +135,23 @@ def group_mutants(results: Results) -> None:
     mutants.mutate_all(results, MUTANTS, SEED, True, list(mutants.FILES))
 
 
+def _set_up(what: str) -> None:
+    """Install the packages that only some targets need."""
+    packages = subprocess.run(["sh", str(ROOT / "scripts" / "setup.sh"),
+                               what], check=False)
+    if packages.returncode:
+        raise UserError(f"the packages that {what} needs are not there")
+
+
+def group_deb(results: Results) -> None:
+    """Debian's own source package takes the series, and compiles it."""
+    _set_up("deb")
+    deb_patches.check(results)
+
+
 def group_fuzz(results: Results) -> None:
     """Short form of make fuzz, from the seeds."""
-    packages = subprocess.run(["sh", str(ROOT / "scripts" / "setup.sh"),
-                               "fuzz"], check=False)
-    if packages.returncode:
-        raise UserError("the packages that fuzzing needs are not there")
+    _set_up("fuzz")
     fuzz.run_targets(results, list(fuzz.TARGETS), FUZZ_SECONDS, SEED, True)
 
 
@@ -157,6 +169,7 @@ GROUPS: dict[str, Callable[[Results], None]] = {
 CI_GROUPS: dict[str, Callable[[Results], None]] = {
     "mutants": group_mutants,
     "fuzz": group_fuzz,
+    "deb": group_deb,
 }
 SANITIZE_GROUPS: dict[str, Callable[[Results], None]] = {
     "sanitize": sanitize.check,
@@ -168,7 +181,7 @@ def main() -> int:
     parser.add_argument("group", nargs="*",
                         help=", ".join({**GROUPS, **CI_GROUPS}))
     parser.add_argument("--ci", action="store_true",
-                        help=f"also {' and '.join(CI_GROUPS)}")
+                        help=f"also {', '.join(CI_GROUPS)}")
     options = parser.parse_args()
     groups = {**GROUPS, **CI_GROUPS}
     names = options.group or [*GROUPS, *(CI_GROUPS if options.ci else ())]

@@ -6,7 +6,7 @@
 # the only thing that changes the system: it installs packages, no more.
 # When all of them are there it ends at once.
 #
-# usage: setup.sh [fuzz]    also what 'make fuzz' needs
+# usage: setup.sh [fuzz|deb]    also what that make target needs
 set -eu
 
 # Each line: what the packages are for.
@@ -24,6 +24,8 @@ $(: libvirt, no daemon)    libvirt-clients libvirt-daemon-driver-qemu libxml2-ut
 "
 # Only who fuzzes needs a second compiler.
 packages_fuzz="clang libclang-rt-dev"
+# Only who tries the Debian package takes it apart.
+packages_deb="dpkg-dev quilt"
 
 fail()
 {
@@ -116,7 +118,8 @@ failed_step()
 case ${1:-} in
 '') ;;
 fuzz) packages="$packages $packages_fuzz" ;;
-*) fail "setup.sh: cannot set up '$1': there is 'fuzz'" ;;
+deb) packages="$packages $packages_deb" ;;
+*) fail "setup.sh: cannot set up '$1': there are 'fuzz' and 'deb'" ;;
 esac
 
 command -v dpkg-query >/dev/null ||
