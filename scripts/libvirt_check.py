@@ -14,8 +14,9 @@ from pathlib import Path
 from common import BUILD, LOGS, ROOT, UserError
 from guest_facts import parse_report
 from guest_image import INITRAMFS, VMLINUZ, make_image
-from guest_machine import (BOOT_LIMIT_S, GIB, MIB256, Server, Setup,
-                           end_process, run_dir, run_lock)
+from guest_machine import (BOOT_LIMIT_S, Server, Setup, end_process, run_dir,
+                           run_lock)
+from guest_options import parse_size
 from libvirt_private import Console, Libvirt
 from results import Results, case, need, run_in_order
 
@@ -184,13 +185,6 @@ def _essence(xml: str) -> list[str]:
 
 # --- guests ----------------------------------------------------------------
 
-def _setup(argument: str, identity: str) -> tuple[str, Setup]:
-    """A DEVICE=SIZE of a request, and the server that it needs."""
-    name, _, size = argument.rpartition("=")
-    hdm = int(size[:-1]) * {"M": MIB256 >> 8, "G": GIB}[size[-1]]
-    return name, Setup(QEMU, SERVER, hdm, identity)
-
-
 @contextmanager
 def servers(arguments: list[str], identity: str,
             where: Path) -> Iterator[list[str]]:
@@ -201,12 +195,14 @@ def servers(arguments: list[str], identity: str,
     try:
         for argument in arguments:
             if argument.startswith("/run/"):
-                _name, setup = _setup(argument, identity)
+                size = argument.rpartition("=")[2]
                 place = where / f"device{len(started)}"
                 place.mkdir()
-                server = Server(setup, place, f"libvirt-{len(started)}")
+                server = Server(
+                    Setup(QEMU, SERVER, parse_size(size), identity), place,
+                    f"libvirt-{len(started)}")
                 started.append(server)
-                argument = f"{server.socket}={argument.rpartition('=')[2]}"
+                argument = f"{server.socket}={size}"
             result.append(argument)
         yield result
     finally:
