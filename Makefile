@@ -124,7 +124,7 @@ lint: setup ## check scripts, series and edits; builds nothing
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
 		build/module build/bootroms build/acpi build/sanitize-* build/fuzz \
-		build/mutants build/coverage build/deb-patches \
+		build/mutants build/coverage build/docs build/deb-patches \
 		build/deb-source build/install-* build/qemu-system-aarch64 \
 		build/vfio-user-cxl
 

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import acpi_tables
 import deb_patches
+import docs_build
+import docs_commands
 import fuzz
 import install_check
 import libvirt_check
@@ -59,6 +61,13 @@ def group_static(results: Results) -> None:
             results.failed(f"static/{name}", "\n".join(faults))
         else:
             results.passed(f"static/{name}")
+
+
+def group_docs(results: Results) -> None:
+    """QEMU's manual with our pages, and the commands in our texts."""
+    docs_build.check(results)
+    build()
+    docs_commands.check(results, static_checks.own_files())
 
 
 def group_checkpatch(results: Results) -> None:
@@ -157,6 +166,7 @@ def group_fuzz(results: Results) -> None:
 
 GROUPS: dict[str, Callable[[Results], None]] = {
     "static": group_static,
+    "docs": group_docs,
     "checkpatch": group_checkpatch,
     "unit": group_unit,
     "qtest": group_qtest,

@@ -93,7 +93,7 @@ def _edit_text(git: Git, old_text: str, before: str, after: str) -> str:
     """An edit as a diff; what stood above the first file is kept."""
     diff = git.raw("diff-tree", "-p", "-r", "-U3", "--no-renames",
                    "--no-ext-diff", "--no-textconv", "--no-color",
-                   "--diff-algorithm=histogram", "--no-indent-heuristic",
+                   "--diff-algorithm=histogram", "--indent-heuristic",
                    before, after)[1].decode("utf-8")
     # The ids of blobs tell nothing here and change with each base.
     diff = re.sub(r"^index [0-9a-f]+\.\.[0-9a-f]+( \d+)?\n", "", diff,

@@ -21,6 +21,7 @@ $(: firmware)             device-tree-compiler qemu-efi-aarch64 ipxe-qemu seabio
 $(: the guest)             gcc-aarch64-linux-gnu libc6-dev-arm64-cross kmod
 $(: checks)                shellcheck pyflakes3
 $(: libvirt, no daemon)    libvirt-clients libvirt-daemon-driver-qemu libxml2-utils
+$(: the manual)            python3-sphinx python3-sphinx-rtd-theme
 "
 # Only who fuzzes needs a second compiler.
 packages_fuzz="clang libclang-rt-dev"

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import messages
 from common import ROOT, UserError, run_main
 from gitrepo import checkout_git
 from series import EDITS, load
@@ -116,12 +117,18 @@ def edits_context() -> list[str] | None:
     return faults
 
 
+def message_lists() -> list[str] | None:
+    """The manual lists each message that the code can give, and no other."""
+    return messages.check(own_files())
+
+
 CHECKS: dict[str, Callable[[], list[str] | None]] = {
     "shellcheck": shell_scripts,
     "pyflakes": python_scripts,
     "machine-paths": machine_paths,
     "series": series_file,
     "edits-context": edits_context,
+    "messages": message_lists,
 }
 
 

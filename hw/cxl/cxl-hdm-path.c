@@ -23,6 +23,9 @@
 
 #define TYPE_CXL_ROOT_PORT "cxl-rp"
 
+/* PCIe gives a port's one neighbour slot 0, and guests look at no other */
+#define OTHER_SLOTS (~1u)
+
 /* The bridge's decoder names its target by port number alone */
 static bool path_check_port(CXLHDMPath *path, PCIDevice *rp, Error **errp)
 {
@@ -422,13 +425,14 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
     }
 
     cxl_hdm_host_add(path);
+    pci_bus_set_slot_reserved_mask(pci_get_bus(endpoint), OTHER_SLOTS);
     if (!path->guest && DEVICE(endpoint)->hotplugged) {
         int decoder = path->decoder;
 
         /* No reset of the bridge comes before the guest sees the device */
         path->decoder = -1;
         if (!cxl_hdm_host_commit(path, decoder, errp)) {
-            cxl_hdm_host_remove(path);
+            cxl_hdm_path_free(g_steal_pointer(&path));
             return NULL;
         }
         cxl_hdm_bridge_enable(path->host);
@@ -439,6 +443,8 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
 void cxl_hdm_path_free(CXLHDMPath *path)
 {
     if (path) {
+        pci_bus_clear_slot_reserved_mask(pci_get_bus(path->endpoint),
+                                         OTHER_SLOTS);
         cxl_hdm_host_remove(path);
         g_free(path);
     }

@@ -252,6 +252,25 @@ static void test_no_decoder_left(void)
     }
 }
 
+/* The guest looks at slot 0 of a port only, so nothing may be in another */
+static void test_second_slot(void)
+{
+    static const char *const expect[] = { "slot 1 function 0", "reserved",
+                                          NULL };
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *one = vfio_cxl_args(s, NULL, NULL, NULL);
+    /* As JSON it comes after the device, not before */
+    g_autofree char *two = g_strdup_printf(
+        "%s -device '{\"driver\":\"pci-testdev\",\"bus\":\"rp0\","
+        "\"addr\":\"1.0\"}'", one);
+    Run run;
+
+    run_qemu(two, &run);
+    check_failure(&run, "pci-testdev", expect);
+    g_free(run.err);
+    vfio_cxl_server_stop(s);
+}
+
 /*
  * The server goes away while QEMU starts, at each request in turn, until it
  * outlives the start.
@@ -343,5 +362,6 @@ int main(int argc, char **argv)
     qtest_add_data_func("/vfio/cxl/error/server-stalls",
                         "--fault stall-in-reply=1", test_server_silent);
     qtest_add_func("/vfio/cxl/error/no-decoder-left", test_no_decoder_left);
+    qtest_add_func("/vfio/cxl/error/second-slot", test_second_slot);
     return g_test_run();
 }

@@ -423,22 +423,6 @@ static void test_hotplug_beside_guest(void)
     vfio_cxl_server_stop(s);
 }
 
-static void test_migration_blocked(void)
-{
-    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
-    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
-    QDict *reply;
-
-    reply = qtest_qmp(m->qts, "{'execute': 'migrate', 'arguments': "
-                      "{'uri': 'exec:cat > /dev/null'}}");
-    g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(reply, "error"),
-                                          "desc"), "HDM cannot be migrated"));
-    qobject_unref(reply);
-    vfio_cxl_machine_stop(m);
-    vfio_cxl_server_stop(s);
-}
-
 int main(int argc, char **argv)
 {
     int i;
@@ -464,6 +448,5 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/hotplug/rounds", test_hotplug);
     qtest_add_func("/vfio/cxl/hotplug/beside-guest",
                    test_hotplug_beside_guest);
-    qtest_add_func("/vfio/cxl/migration-blocked", test_migration_blocked);
     return g_test_run();
 }
