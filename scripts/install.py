@@ -182,9 +182,8 @@ def main() -> int:
     if args.what == "install":
         build()
         install(root)
-        print(f"installed {root}/bin/{EMULATOR}-cxl and "
-              f"{len(recorded(root)) - 1} more; {root}/{MANIFEST} has the "
-              "list")
+        print(f"installed {root}/bin/{EMULATOR}-cxl and what belongs to it; "
+              f"{root}/{MANIFEST} has the list")
     elif not recorded(root):
         raise UserError(f"{root}/{MANIFEST} is not there: nothing was "
                         "installed below this PREFIX and DESTDIR")
