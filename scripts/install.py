@@ -158,7 +158,8 @@ def remove(root: Path) -> int:
     """Take away what the manifest names; returns how many files."""
     count = 0
     for name in reversed(recorded(root)):
-        path = root / name
+        # DESTDIR may be above the root, as "..".
+        path = Path(os.path.normpath(root / name))
         if not name.endswith("/"):
             path.unlink(missing_ok=True)
             count += 1

@@ -158,6 +158,10 @@ def gone(top: Path) -> str:
     need(there == [FOREIGN], f"{FOREIGN} alone, not {there}")
     need(len(listing(top)) == 1 + FOREIGN.count("/"),
          f"no empty directory: {listing(top)}")
+    other = place("/usr", str(top / "new"))
+    install(other)
+    remove(other)
+    need(not (top / "new").exists(), "a DESTDIR that was not there to be gone")
     return ""
 
 
