@@ -22,12 +22,15 @@ RANDOM_SECONDS ?= 300
 PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
 export QEMU_SRC EDIT PREFIX FRESH SANITIZE
+INSTALL_OPTIONS = --prefix '$(or $(PREFIX),/usr/local)' \
+	--destdir '$(DESTDIR)'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup guest-options map-options run shell map check build \
 	unit bench series checkpatch check-commits refresh golden lint \
-	mutants coverage fuzz random clean distclean
+	mutants coverage fuzz random install uninstall deb-patches clean \
+	distclean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [NAME=VALUE...]'
@@ -47,11 +50,12 @@ help: ## list the targets
 	@echo 'QUICK=1         fewer sizes, widths and rounds (bench)'
 	@echo 'DEVICES=1...16  how many devices (map)'
 	@echo 'SAVE=1          keep the picture that README shows in docs/ (bench, map)'
-	@echo 'CI=1            also short forms of mutants and fuzz (check)'
+	@echo 'CI=1            also deb, and short forms of mutants and fuzz (check)'
 	@echo 'SANITIZE=address,undefined  test a build that has these (check)'
 	@echo 'N= SEED= QUICK=1 FILES=PATTERN...   which mutants (mutants)'
 	@echo 'FUZZ_SECONDS=N SEED= TARGET=NAME... how to fuzz (fuzz)'
 	@echo 'RANDOM_SECONDS=N SEED=  how long, and which way (random)'
+	@echo 'PREFIX= DESTDIR=  where to (install, uninstall)'
 	@echo 'FRESH=1         look for newer Debian packages now'
 
 setup: ## install the Debian packages that are missing (root or sudo)
@@ -119,14 +123,25 @@ fuzz: ## fuzz the parsers and register models (FUZZ_SECONDS= TARGET=)
 	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS) \
 		$(if $(SEED),--seed $(SEED)) $(TARGET)
 
+install: build ## emulator, device and tools to PREFIX=/usr/local (DESTDIR=)
+	@$(PYTHON) scripts/install.py install $(INSTALL_OPTIONS)
+
+uninstall: ## take away what make install put there (PREFIX= DESTDIR=)
+	@$(PYTHON) scripts/install.py uninstall $(INSTALL_OPTIONS)
+
+deb-patches: ## the series for Debian's source package; proves it applies
+	@sh scripts/setup.sh deb
+	@$(PYTHON) scripts/deb_patches.py
+
 lint: setup ## check scripts, series and edits; builds nothing
 	@$(PYTHON) scripts/static_checks.py
 
 clean: ## remove what was built; keep build/tree and fetched tools
 	@rm -rf build/out build/commits build/series build/log build/guest \
 		build/map build/module build/bootroms build/acpi \
-		build/sanitize-* build/fuzz build/docs \
-		build/mutants build/coverage build/qemu-system-aarch64 \
+		build/sanitize-* build/fuzz build/mutants build/coverage \
+		build/docs build/deb-patches build/deb-source \
+		build/install-* build/qemu-system-aarch64 \
 		build/vfio-user-cxl
 
 distclean: ## remove build/ altogether (FORCE=1: changes in it as well)

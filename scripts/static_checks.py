@@ -69,7 +69,8 @@ def shell_scripts() -> list[str] | None:
 
 def python_scripts() -> list[str] | None:
     """Every Python file passes pyflakes."""
-    scripts = [str(p) for p in own_files() if p.suffix == ".py"]
+    scripts = [str(p) for p in own_files() if p.suffix == ".py"
+               or re.match(r"#!.*\bpython3\b", _text(p)[:80])]
     return _run(["pyflakes3", *scripts]) if scripts else None
 
 
