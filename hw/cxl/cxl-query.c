@@ -239,7 +239,8 @@ static void query_device(CXLQuery *q, PCIDevice *dev, const char *port)
     } else if (object_dynamic_cast(obj, TYPE_CXL_TYPE3)) {
         CXLType3Dev *ct3d = CXL_TYPE3(dev);
 
-        cxl_hdm_regs_load(ct3d->cxl_cstate.crb.cache_mem_registers, &block);
+        cxl_hdm_component_load(ct3d->cxl_cstate.crb.cache_mem_registers,
+                               &block);
         block.hdm_size = ct3d->cxl_dstate.static_mem_size +
                          ct3d->dc.total_capacity;
     } else {
@@ -278,8 +279,8 @@ static void query_switch(CXLQuery *q, PCIDevice *dev, const char *port)
     CxlSwitch *sw = g_new0(CxlSwitch, 1);
     CXLHDMBlock block;
 
-    cxl_hdm_regs_load(cxl_usp_to_cstate(CXL_USP(dev))->
-                      crb.cache_mem_registers, &block);
+    cxl_hdm_component_load(cxl_usp_to_cstate(CXL_USP(dev))->
+                           crb.cache_mem_registers, &block);
     query_component(qapi_CxlSwitch_base(sw), dev, &block, false);
     sw->port = g_strdup(port);
     sw->address = query_address(dev);
