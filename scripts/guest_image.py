@@ -22,8 +22,7 @@ from pathlib import Path
 from common import BUILD, ROOT, UserError, run_main, write_atomic
 from guest_elf import module_info, needed
 from guest_fetch import GUEST, STAMP, fetch
-from guest_module import MODULE, make_module
-from guest_module import SOURCES as DRIVER
+from guest_module import ACCEL, make_module
 from progress import run_step
 
 SOURCES = ROOT / "tests/guest"
@@ -62,7 +61,7 @@ def build_programs() -> None:
                         "gcc-aarch64-linux-gnu and libc6-dev-arm64-cross")
     for name, more in PROGRAMS.items():
         run_step(f"compile {name} for the guest",
-                 [CROSS_CC, *CFLAGS, "-I", DRIVER, "-o", GUEST / name,
+                 [CROSS_CC, *CFLAGS, "-I", ACCEL.place, "-o", GUEST / name,
                   *(SOURCES / part for part in (f"{name}.c", *more))],
                  BUILD / f"log/guest-{name}.log")
 
@@ -241,8 +240,8 @@ def pack() -> bytes:
         all_names += [n for n in more if n not in all_names]
     for name in all_names:
         cpio.file(f"modules/{name}.ko", modules.load(name), 0o644)
-    cpio.file(f"modules/{MODULE.name}", MODULE.read_bytes(), 0o644)
-    cpio.file("modules/accel.list", _lines([MODULE.stem]), 0o644)
+    cpio.file(f"modules/{ACCEL.file.name}", ACCEL.file.read_bytes(), 0o644)
+    cpio.file("modules/accel.list", _lines([ACCEL.name]), 0o644)
     return cpio.finish()
 
 
@@ -254,7 +253,7 @@ def _input_key() -> str:
     """Changes whenever an input of the image may have changed."""
     digest = hashlib.sha256()
     inputs = [Path(__file__), Path(__file__).with_name("guest_elf.py"), STAMP,
-              MODULE, DRIVER / "cxl-accel.h",
+              ACCEL.file, ACCEL.place / "cxl-accel.h",
               *sorted(p for p in SOURCES.iterdir() if p.suffix in (".c", ".h")
                       or p.name == "init" or p.name in SCRIPTS)]
     for path in inputs:
@@ -265,7 +264,7 @@ def _input_key() -> str:
 def make_image() -> None:
     """Fetch, compile and pack what is missing or out of date."""
     fetch()
-    make_module()
+    make_module(ACCEL)
     key = _input_key()
     if (KEY.is_file() and KEY.read_text() == key and VMLINUZ.is_file()
             and INITRAMFS.is_file()):

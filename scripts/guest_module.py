@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compile the guest's accelerator driver for the fetched kernel.
+"""Compile this project's kernel modules for the fetched kernel.
 
 The kernel's headers want a newer compiler and C library than Debian 12 has,
-so the module is compiled inside of a small Debian 13 system that is unpacked
+so a module is compiled inside of a small Debian 13 system that is unpacked
 for it, build/module/root. It is compiled again only when its source, the
 kernel or a package of that system changes.
 """
@@ -13,6 +13,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from common import BUILD, LOGS, ROOT, UserError, run_main, sha256_file, \
     write_atomic
@@ -21,18 +22,40 @@ from debian_root import BASE_PACKAGES, Versions, entering, make_root, solve
 from guest_fetch import (ARCH, KERNEL_SUITE, RELEASE, STAMP, depends, fetch)
 from progress import run_step
 
-SOURCES = ROOT / "tests/guest/cxl-accel"
 PLACE = BUILD / "module"
 SYSTEM = PLACE / "root"
 SYSTEM_STAMP = PLACE / "root.json"
-MODULE = PLACE / "cxl_accel.ko"
-KEY = PLACE / "module.key"
-# Where the source is inside of the system.
-INSIDE = "usr/src/cxl-accel"
+# Where the sources of modules are inside of the system.
+INSIDE = "usr/src"
 COMPILER = "gcc-14-aarch64-linux-gnu"
 # Without pahole kbuild cannot add type information to the module.
 TOOLS = ("make", COMPILER, "kmod", "libelf1t64", "pahole", "xz-utils")
 KERNEL_PREFIXES = ("linux-binary-", "linux-image-")
+
+
+class Module(NamedTuple):
+    """A kernel module of this project."""
+    name: str                       # without .ko
+    place: Path                     # its sources
+    headers: tuple[Path, ...] = ()  # those that it shares with others
+
+    @property
+    def file(self) -> Path:
+        """The compiled module."""
+        return PLACE / f"{self.name}.ko"
+
+    @property
+    def sources(self) -> list[Path]:
+        """All files it is compiled from."""
+        return [*self.headers, *sorted(
+            path for path in self.place.iterdir()
+            if path.suffix in (".c", ".h") or path.name == "Kbuild")]
+
+
+ACCEL = Module("cxl_accel", ROOT / "tests/guest/cxl-accel")
+VFIO_CXL = Module("vfio_cxl_test", ROOT / "tests/kernel/vfio-cxl-test",
+                  (ROOT / "include/hw/vfio/vfio-cxl-abi.h",))
+MODULES = (ACCEL, VFIO_CXL)
 
 
 def kernel_release() -> tuple[str, str]:
@@ -46,7 +69,8 @@ def kernel_release() -> tuple[str, str]:
                     "remove build/guest and repeat")
 
 
-def _apt() -> PrivateApt:
+def module_apt() -> PrivateApt:
+    """The archive that modules and what compiles them come from."""
     return PrivateApt(BUILD / "apt/module", [
         Source("deb", suite, arch) for arch in ("", ARCH)
         for suite in (RELEASE, KERNEL_SUITE)])
@@ -72,17 +96,17 @@ def _headers(apt: PrivateApt, release: str, version: str) -> Versions:
 
 
 def system_packages(apt: PrivateApt) -> Versions:
-    """Every package of the system that compiles the module."""
+    """Every package of the system that compiles modules."""
     headers = _headers(apt, *kernel_release())
     build = [f"{name}={version}" for name, version in headers.items()
              if name.startswith("linux-kbuild-")]
     return {**solve(apt, [*BASE_PACKAGES, *TOOLS, *build]), **headers}
 
 
-def _system() -> str:
+def make_system() -> str:
     """Have the system in place; returns what it is made of, as a key."""
     recipe = sha256_file(Path(__file__).with_name("debian_root.py"))
-    apt = _apt()
+    apt = module_apt()
     key = json.dumps({"recipe": recipe, "packages": system_packages(apt)},
                      indent=1, sort_keys=True) + "\n"
     if (SYSTEM.is_dir() and SYSTEM_STAMP.is_file()
@@ -96,52 +120,61 @@ def _system() -> str:
     return key
 
 
-def _source_key(system: str) -> str:
+def _source_key(system: str, module: Module) -> str:
     """Changes whenever an input of the module may have changed."""
     digest = hashlib.sha256(system.encode())
-    for path in sources():
+    for path in module.sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def sources() -> list[Path]:
-    """The files the module is compiled from."""
-    return sorted(path for path in SOURCES.iterdir()
-                  if path.suffix in (".c", ".h") or path.name == "Kbuild")
-
-
-def make_module() -> Path:
-    """The compiled module, compiled again when something changed."""
-    fetch()
-    key = _source_key(_system())
-    if MODULE.is_file() and KEY.is_file() and KEY.read_text() == key:
-        return MODULE
-    KEY.unlink(missing_ok=True)
+def kbuild(what: str, inside: Path, log: Path) -> None:
+    """Compile the modules in a directory of the system."""
     release, _version = kernel_release()
-    inside = SYSTEM / INSIDE
-    shutil.rmtree(inside, ignore_errors=True)
-    inside.mkdir(parents=True)
-    for path in sources():
-        shutil.copyfile(path, inside / path.name)
     way = entering(SYSTEM, LOGS / "guest-module-root.log")
-    run_step("compile the driver for the guest",
+    run_step(f"compile {what}",
              [*way, "/usr/bin/env", "-i", "PATH=/usr/bin:/usr/sbin",
               "LC_ALL=C", "make", "-C", f"/usr/src/linux-headers-{release}",
-              f"M=/{INSIDE}", "ARCH=arm64",
+              f"M=/{inside.relative_to(SYSTEM)}", "ARCH=arm64",
               "CROSS_COMPILE=aarch64-linux-gnu-",
               "CC=aarch64-linux-gnu-gcc-14", "KBUILD_MODPOST_WARN=",
-              "modules"], LOGS / "guest-module.log")
-    temp = MODULE.with_suffix(".part")
-    shutil.copyfile(inside / MODULE.name, temp)
-    temp.replace(MODULE)
-    write_atomic(KEY, key)
-    return MODULE
+              "modules"], log)
+
+
+def make_module(module: Module) -> Path:
+    """The compiled module, compiled again when something changed."""
+    fetch()
+    stamp = module.file.with_suffix(".key")
+    key = _source_key(make_system(), module)
+    if module.file.is_file() and stamp.is_file() and stamp.read_text() == key:
+        return module.file
+    stamp.unlink(missing_ok=True)
+    inside = SYSTEM / INSIDE / module.name
+    shutil.rmtree(inside, ignore_errors=True)
+    inside.mkdir(parents=True)
+    for path in module.sources:
+        shutil.copyfile(path, inside / path.name)
+    kbuild(f"the kernel module {module.name}", inside,
+           LOGS / f"module-{module.name}.log")
+    temp = module.file.with_suffix(".part")
+    shutil.copyfile(inside / module.file.name, temp)
+    temp.replace(module.file)
+    write_atomic(stamp, key)
+    return module.file
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.parse_args()
-    print(make_module())
+    parser.add_argument("name", nargs="*", help="modules to compile: "
+                        + ", ".join(module.name for module in MODULES)
+                        + "; all when none is named")
+    names = parser.parse_args().name
+    known = {module.name: module for module in MODULES}
+    for name in names or known:
+        if name not in known:
+            raise UserError(f"no module {name}: there are "
+                            + " and ".join(known))
+        print(make_module(known[name]))
     return 0
 
 

@@ -41,4 +41,26 @@ struct vfio_region_info_cap_cxl_comp_regs {
     __u64 offset;       /* bytes from the start of that BAR */
 };
 
+/*
+ * Export of a region as dma-buf, as in <linux/vfio.h> of Linux 7.3.4; QEMU's
+ * copy is older.  The argument follows struct vfio_device_feature; what is
+ * returned is a file descriptor.
+ */
+#ifndef VFIO_DEVICE_FEATURE_DMA_BUF
+#define VFIO_DEVICE_FEATURE_DMA_BUF 11
+
+struct vfio_region_dma_range {
+    __u64 offset;       /* bytes from the start of the region */
+    __u64 length;
+};
+
+struct vfio_device_feature_dma_buf {
+    __u32 region_index;
+    __u32 open_flags;   /* of the descriptor */
+    __u32 flags;        /* 0 */
+    __u32 nr_ranges;
+    struct vfio_region_dma_range dma_ranges[];
+};
+#endif
+
 #endif /* HW_VFIO_VFIO_CXL_ABI_H */
