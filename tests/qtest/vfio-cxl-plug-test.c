@@ -206,6 +206,21 @@ static void test_ports_alike(void)
     vfio_cxl_server_stop(s);
 }
 
+static void test_multifunction(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+
+    check_refused(qtest_qmp(m->qts,
+        "{'execute': 'device_add', 'arguments': {'driver': 'vfio-user-pci',"
+        "'bus': 'rp0', 'multifunction': true, 'socket': {'type': 'unix',"
+        "'path': %s}}}", s->socket), "it must be the only function");
+    check_decoder(m, 0, 0, 0);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
+}
+
 /* Who commits is chosen before the device is there, and can be read */
 static void test_commit_property(const void *mode)
 {
@@ -274,6 +289,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/plug/offset-cold", test_offset_cold);
     qtest_add_func("/vfio/cxl/plug/no-decoder-left", test_no_decoder_left);
     qtest_add_func("/vfio/cxl/plug/ports-alike", test_ports_alike);
+    qtest_add_func("/vfio/cxl/plug/multifunction", test_multifunction);
     qtest_add_data_func("/vfio/cxl/plug/commit-firmware", "firmware",
                         test_commit_property);
     qtest_add_data_func("/vfio/cxl/plug/commit-guest", "guest",
