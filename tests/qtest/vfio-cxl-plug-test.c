@@ -192,6 +192,35 @@ static void test_no_decoder_left(void)
     }
 }
 
+/* A device that is refused leaves nothing behind */
+static void test_ports_alike(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL,
+        "-device cxl-rp,port=7,bus=cxl.1,id=rp1,chassis=0,slot=3", NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+
+    check_refused(plug(m, s, "rp0", UINT64_MAX), "both have port number 7");
+    check_decoder(m, 0, 0, 0);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
+}
+
+static void test_multifunction(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+
+    check_refused(qtest_qmp(m->qts,
+        "{'execute': 'device_add', 'arguments': {'driver': 'vfio-user-pci',"
+        "'bus': 'rp0', 'multifunction': true, 'socket': {'type': 'unix',"
+        "'path': %s}}}", s->socket), "it must be the only function");
+    check_decoder(m, 0, 0, 0);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
+}
+
 /* Who commits is chosen before the device is there, and can be read */
 static void test_commit_property(const void *mode)
 {
@@ -259,6 +288,8 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/plug/gap", test_gap);
     qtest_add_func("/vfio/cxl/plug/offset-cold", test_offset_cold);
     qtest_add_func("/vfio/cxl/plug/no-decoder-left", test_no_decoder_left);
+    qtest_add_func("/vfio/cxl/plug/ports-alike", test_ports_alike);
+    qtest_add_func("/vfio/cxl/plug/multifunction", test_multifunction);
     qtest_add_data_func("/vfio/cxl/plug/commit-firmware", "firmware",
                         test_commit_property);
     qtest_add_data_func("/vfio/cxl/plug/commit-guest", "guest",

@@ -173,6 +173,28 @@ static void test_two_reasons(void)
     rig_stop(&r);
 }
 
+/* The log tells what a guest reached for in vain, and why */
+static void test_log(void)
+{
+    g_autofree char *path = NULL, *text = NULL;
+    Rig r;
+
+    close(g_file_open_tmp("vfio-cxl-XXXXXX", &path, NULL));
+    rig_start(&r, NULL, NULL);
+    g_free(qtest_hmp(r.q, "logfile %s", path));
+    g_free(qtest_hmp(r.q, "log guest_errors"));
+    set_command(&r, false);
+    qtest_readl(r.q, LAST);
+    qtest_writeb(r.q, VIRT_WINDOW, 0);
+    rig_stop(&r);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    unlink(path);
+    g_assert_nonnull(strstr(text, "HDM read at offset 0xffffff8 (4 bytes) "
+                            "gives all ones: Memory Space is off\n"));
+    g_assert_nonnull(strstr(text, "HDM write at offset 0x0 (1 bytes) dropped:"
+                            " Memory Space is off\n"));
+}
+
 /* -- resets -- */
 
 static void test_flr(void)
@@ -455,6 +477,7 @@ int main(int argc, char **argv)
                    test_memory_space_wide);
     qtest_add_func("/vfio/cxl/gate/power", test_power);
     qtest_add_func("/vfio/cxl/gate/two-reasons", test_two_reasons);
+    qtest_add_func("/vfio/cxl/gate/log", test_log);
     qtest_add_func("/vfio/cxl/reset/flr", test_flr);
     qtest_add_func("/vfio/cxl/reset/cxl", test_cxl_reset);
     qtest_add_func("/vfio/cxl/reset/none", test_no_cxl_reset);
