@@ -157,7 +157,7 @@ class Backing:
                   "cxl-hdm-commit": self.setup.commit}
         return ["-object", f"memory-backend-file,id={HDM_BACKEND},"
                 f"mem-path={self.memory_path},size={self.setup.hdm},"
-                "share=on,reserve=off", "-device", json.dumps(device)]
+                "share=on", "-device", json.dumps(device)]
 
     def summary(self) -> dict[str, Any]:
         """What a server has counted."""

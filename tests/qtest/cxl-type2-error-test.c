@@ -143,7 +143,8 @@ static const Case cases[] = {
       "bus=rp0,memdev=mem,cxl-hdm-commit=x", { "'x'", NULL, NULL } },
     { "no-window", "cxl=on", MEM("256M"), "bus=rp0,memdev=mem",
       { "none of 0", "256 MiB", "cxl-fmw.0.size=256M" } },
-    { "window-too-small", NULL, MEM("5G,reserve=off"), "bus=rp0,memdev=mem",
+    { "window-too-small", NULL, "-object memory-backend-memfd,id=mem,size=5G",
+      "bus=rp0,memdev=mem",
       { "window 0 (size 4 GiB)", "5 GiB", "cxl-fmw.0.size=5120M" } },
     { "window-shared",
       "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.targets.1=cxl.2,"
