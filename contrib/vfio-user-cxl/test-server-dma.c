@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include "hw/vfio/vfio-cxl-abi.h"
 #include "standard-headers/linux/pci_regs.h"
-#include "cxl-copy.h"
+#include "hw/cxl/cxl_accel_copy.h"
 #include "raw-client.h"
 
 #define CONFIG VFIO_PCI_CONFIG_REGION_INDEX
