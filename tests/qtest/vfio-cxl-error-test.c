@@ -222,11 +222,10 @@ static void test_offset_taken(void)
         "\"socket\":{\"type\":\"unix\",\"path\":\"%s\"}}'", first->socket);
     g_autofree char *args = vfio_cxl_args(s, NULL, more,
                                           "\"cxl-hdm-offset\":805306368");
-    Run run;
+    VFIOCXLRun run;
 
-    run_qemu(args, &run);
-    check_failure(&run, s->socket, expect);
-    g_assert_cmpuint(count_lines(run.err), ==, 1);
+    vfio_cxl_run(args, &run);
+    vfio_cxl_check_failure(&run, s->socket, expect);
     g_free(run.err);
     vfio_cxl_server_stop(s);
     vfio_cxl_server_stop(first);
@@ -275,7 +274,7 @@ static unsigned int server_fails_at_each(const char *fault)
             break;
         }
         vfio_cxl_check_failure(&run, s->socket, expect);
-            g_free(run.err);
+        g_free(run.err);
         vfio_cxl_server_stop(s);
     }
     g_test_message("%u requests until the start was over", n);
