@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common import BUILD, ROOT, UserError
-from guest_machine import Qmp, end_process
+from guest_machine import BOOT_LIMIT_S, end_process
 from install import FIRMWARE_DIR, MAN, NAME, install, place, plan, remove
+from qmp import Qmp
 from results import Results, case, need
 
 PREFIX = "/opt/cxl"
@@ -84,7 +85,7 @@ def emulator(top: Path) -> str:
     theirs.close()
     qmp = Qmp(ours)
     try:
-        qmp.connect()
+        qmp.connect(BOOT_LIMIT_S)
         status = qmp.command("query-status")["status"]
         qmp.command("quit")
         proc.wait()
