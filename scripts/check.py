@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable
 
 import acpi_tables
+import deb_patches
 import docs_build
 import docs_commands
 import fuzz
+import install_check
 import kernel_changed
 import kernel_run
+import libvirt_check
 import mutants
 import sanitize
 import static_checks
@@ -131,17 +134,40 @@ def _guest(results: Results, name: str, options: tuple[str, ...]) -> None:
           file=sys.stderr, flush=True)
 
 
+def group_libvirt(results: Results) -> None:
+    """libvirt takes our examples, and starts guests from them."""
+    build()
+    libvirt_check.check(results)
+
+
+def group_install(results: Results) -> None:
+    """make install and make uninstall, in a directory of the test's."""
+    build()
+    install_check.check(results)
+
+
 def group_mutants(results: Results) -> None:
     """Short form of make mutants: files with a unit test, and only that."""
     mutants.mutate_all(results, MUTANTS, SEED, True, list(mutants.FILES))
 
 
+def _set_up(what: str) -> None:
+    """Install the packages that only some targets need."""
+    packages = subprocess.run(["sh", str(ROOT / "scripts" / "setup.sh"),
+                               what], check=False)
+    if packages.returncode:
+        raise UserError(f"the packages that {what} needs are not there")
+
+
+def group_deb(results: Results) -> None:
+    """Debian's own source package takes the series, and compiles it."""
+    _set_up("deb")
+    deb_patches.check(results)
+
+
 def group_fuzz(results: Results) -> None:
     """Short form of make fuzz, from the seeds."""
-    packages = subprocess.run(["sh", str(ROOT / "scripts" / "setup.sh"),
-                               "fuzz"], check=False)
-    if packages.returncode:
-        raise UserError("the packages that fuzzing needs are not there")
+    _set_up("fuzz")
     fuzz.run_targets(results, list(fuzz.TARGETS), FUZZ_SECONDS, SEED, True)
 
 
@@ -158,11 +184,14 @@ GROUPS: dict[str, Callable[[Results], None]] = {
     "qtest": group_qtest,
     "acpi": group_acpi,
     "guest": group_guest,
+    "libvirt": group_libvirt,
+    "install": group_install,
 }
 # Run only when named, or by CI.
 CI_GROUPS: dict[str, Callable[[Results], None]] = {
     "mutants": group_mutants,
     "fuzz": group_fuzz,
+    "deb": group_deb,
     "kernel": group_kernel,
 }
 SANITIZE_GROUPS: dict[str, Callable[[Results], None]] = {
@@ -175,7 +204,7 @@ def main() -> int:
     parser.add_argument("group", nargs="*",
                         help=", ".join({**GROUPS, **CI_GROUPS}))
     parser.add_argument("--ci", action="store_true",
-                        help=f"also {' and '.join(CI_GROUPS)}")
+                        help=f"also {', '.join(CI_GROUPS)}")
     options = parser.parse_args()
     groups = {**GROUPS, **CI_GROUPS}
     names = options.group or [*GROUPS, *(CI_GROUPS if options.ci else ())]

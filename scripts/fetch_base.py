@@ -107,7 +107,8 @@ def _unpack(tarball: Path, dest: Path, what: str) -> Path:
     return tops[0]
 
 
-def _fetch(names: list[str], dest: Path) -> list[Path]:
+def fetch_files(names: list[str], dest: Path) -> list[Path]:
+    """Bring files of Debian's source package, verified, into `dest`."""
     apt = PrivateApt(BUILD / "apt" / "base", [Source("deb-src", "unstable")])
     return apt.download_source(PACKAGE, VERSION,
                                {name: FILES[name] for name in names}, dest)
@@ -122,7 +123,7 @@ def _blobs_patch(path: Path, temp: Path) -> str:
         return ""
     tarball = temp / DEBIAN
     if not tarball.exists():
-        _fetch([DEBIAN], temp)
+        fetch_files([DEBIAN], temp)
     return subprocess.run(["tar", "-xOf", str(tarball), BLOBS_PATCH],
                           check=True, capture_output=True, text=True).stdout
 
@@ -144,7 +145,7 @@ def unpacked() -> Iterator[Base]:
         (temp / "src").mkdir()
         if path is None:
             what = f"QEMU {VERSION}"
-            files = _fetch(list(FILES), temp)
+            files = fetch_files(list(FILES), temp)
             top = _unpack(files[list(FILES).index(ORIG)], temp / "src", what)
         elif path.is_dir():
             what = f"QEMU_SRC={path}"

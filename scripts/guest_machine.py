@@ -24,6 +24,7 @@ from typing import Any
 from common import BUILD, LOGS, UserError
 from guest_image import INITRAMFS, VMLINUZ
 from progress import log_tail
+from qmp import Qmp
 
 RUN = BUILD / "run"
 FIRMWARE = Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
@@ -156,7 +157,7 @@ class Backing:
                   "cxl-hdm-commit": self.setup.commit}
         return ["-object", f"memory-backend-file,id={HDM_BACKEND},"
                 f"mem-path={self.memory_path},size={self.setup.hdm},"
-                "share=on,reserve=off", "-device", json.dumps(device)]
+                "share=on", "-device", json.dumps(device)]
 
     def summary(self) -> dict[str, Any]:
         """What a server has counted."""
@@ -259,58 +260,6 @@ def machine_args(setup: Setup, device: Backing | None) -> list[str]:
     if device:
         args += device.device_args()
     return args
-
-
-class Qmp:
-    """A synchronous QMP client on a connected socket."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.stream = sock.makefile("rwb")
-        self.events: list[dict[str, Any]] = []
-
-    def connect(self) -> None:
-        self.sock.settimeout(BOOT_LIMIT_S)
-        self._read()
-        self.command("qmp_capabilities")
-
-    def _read(self) -> dict[str, Any]:
-        line = self.stream.readline()
-        if not line:
-            raise UserError("QEMU closed its monitor")
-        return dict(json.loads(line))
-
-    def command(self, name: str, /, **arguments: object) -> Any:
-        """Run a command; an error of QEMU's is a UserError."""
-        request = {"execute": name, "arguments": arguments}
-        try:
-            self.stream.write(json.dumps(request).encode() + b"\n")
-            self.stream.flush()
-            while True:
-                reply = self._read()
-                if "return" in reply:
-                    return reply["return"]
-                if "error" in reply:
-                    raise UserError(f"QMP {name}: {reply['error']['desc']}")
-                self.events.append(reply)
-        except OSError as error:
-            raise UserError(f"QMP {name}: {error}") from None
-
-    def wait_event(self, name: str, **data: object) -> None:
-        """Wait for an event that has not been waited for yet.
-
-        data: fields that the event must have
-        """
-        try:
-            while True:
-                while self.events:
-                    seen = self.events.pop(0)
-                    if (seen.get("event") == name
-                            and data.items() <= seen.get("data", {}).items()):
-                        return
-                self.events.append(self._read())
-        except OSError as error:
-            raise UserError(f"QMP event {name}: {error}") from None
 
 
 class Console:
@@ -432,7 +381,7 @@ class Machine(Console):
         assert self.proc.stdout
         self.reader = self.start_reader(self.proc.stdout.fileno())
         try:
-            self.qmp.connect()
+            self.qmp.connect(BOOT_LIMIT_S)
         except (UserError, OSError):
             error = self.dead()
             self.close()

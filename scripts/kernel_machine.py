@@ -20,9 +20,10 @@ from pathlib import Path
 
 from common import BUILD, LOGS, UserError
 from guest_machine import (BOOT_LIMIT_S, BRIDGE_BUS, FIRMWARE, GIB, MIB256,
-                           VMLINUZ, Console, Machine, Qmp)
+                           VMLINUZ, Console, Machine)
 from kernel_image import IMAGE
 from progress import log_tail
+from qmp import Qmp
 
 ORDER_LIMIT_S = 120.0
 HOST_RAM = "4G"
@@ -236,7 +237,7 @@ class Guest(Line):
         host.check(f"({command}; status=$?; echo; echo \"=== ended $status "
                    f"===\") <>{ports}/{name} >&0 2>>/run/guest-qemu.log &")
         try:
-            self.qmp.connect()
+            self.qmp.connect(BOOT_LIMIT_S)
         except (UserError, OSError):
             error = self.dead()
             self.close()

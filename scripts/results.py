@@ -2,7 +2,11 @@
 """Counting tests, and reading what test programs say in TAP."""
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from common import UserError
 
 TAP_LINE = re.compile(r"^(not ok|ok)\b\s*(\d+)?\s*-?\s*(.*)$")
 TAP_PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*[Ss][Kk][Ii][Pp]\S*\s*(.*))?$")
@@ -42,6 +46,40 @@ class Results:
         if self.count["skipped"]:
             text += f", {self.count['skipped']} skipped"
         return text
+
+
+@contextmanager
+def case(results: Results, name: str) -> Iterator[list[str]]:
+    """One test in Python: a UserError or OSError fails it; the list that it
+    gives is for what the test saw."""
+    notes: list[str] = []
+    try:
+        yield notes
+    except (UserError, OSError) as error:
+        results.failed(name, str(error))
+    else:
+        results.passed(": ".join([name, *notes]))
+
+
+def run_in_order(results: Results, group: str,
+                 steps: Mapping[str, Callable[[list[str]], None]]) -> bool:
+    """Cases of which each needs the one before; whether none failed.
+
+    steps: what is called with the case's list, by its name
+    """
+    for name, step in steps.items():
+        before = results.count["failed"]
+        with case(results, f"{group} {name}") as notes:
+            step(notes)
+        if results.count["failed"] != before:
+            return False
+    return True
+
+
+def need(holds: bool, expected: str) -> None:
+    """A rule of such a test."""
+    if not holds:
+        raise UserError(f"expected: {expected}")
 
 
 def read_tap(results: Results, program: str, text: str, status: int,

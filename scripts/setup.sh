@@ -6,7 +6,7 @@
 # the only thing that changes the system: it installs packages, no more.
 # When all of them are there it ends at once.
 #
-# usage: setup.sh [fuzz]    also what 'make fuzz' needs
+# usage: setup.sh [fuzz|deb]    also what that make target needs
 set -eu
 
 # Each line: what the packages are for.
@@ -20,10 +20,13 @@ $(: ACPI tables)           acpica-tools
 $(: firmware)             device-tree-compiler qemu-efi-aarch64 ipxe-qemu seabios
 $(: the guest)             gcc-aarch64-linux-gnu libc6-dev-arm64-cross kmod
 $(: checks)                shellcheck pyflakes3
+$(: libvirt, no daemon)    libvirt-clients libvirt-daemon-driver-qemu libxml2-utils
 $(: the manual)            python3-sphinx python3-sphinx-rtd-theme
 "
 # Only who fuzzes needs a second compiler.
 packages_fuzz="clang libclang-rt-dev"
+# Only who tries the Debian package takes it apart.
+packages_deb="dpkg-dev quilt"
 
 fail()
 {
@@ -116,7 +119,8 @@ failed_step()
 case ${1:-} in
 '') ;;
 fuzz) packages="$packages $packages_fuzz" ;;
-*) fail "setup.sh: cannot set up '$1': there is 'fuzz'" ;;
+deb) packages="$packages $packages_deb" ;;
+*) fail "setup.sh: cannot set up '$1': there are 'fuzz' and 'deb'" ;;
 esac
 
 command -v dpkg-query >/dev/null ||

@@ -46,10 +46,11 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _run(argv: list[str]) -> list[str]:
+def _run(argv: list[str], **variables: str) -> list[str]:
     try:
         done = subprocess.run(argv, capture_output=True, text=True,
-                              check=False, cwd=ROOT)
+                              check=False, cwd=ROOT,
+                              env={**os.environ, **variables})
     except FileNotFoundError:
         return [f"{argv[0]} is not installed: run make setup"]
     faults = (done.stdout + done.stderr).strip().splitlines()
@@ -68,8 +69,18 @@ def shell_scripts() -> list[str] | None:
 
 def python_scripts() -> list[str] | None:
     """Every Python file passes pyflakes."""
-    scripts = [str(p) for p in own_files() if p.suffix == ".py"]
+    scripts = [str(p) for p in own_files() if p.suffix == ".py"
+               or re.match(r"#!.*\bpython3\b", _text(p)[:80])]
     return _run(["pyflakes3", *scripts]) if scripts else None
+
+
+def script_tests() -> list[str] | None:
+    """The scripts' own unit tests pass."""
+    tests = ROOT / "tests" / "scripts"
+    if not any(tests.glob("test_*.py")):
+        return None
+    return _run([sys.executable, "-B", "-m", "unittest", "discover", "-q",
+                 "-s", str(tests)], PYTHONPATH=str(ROOT / "scripts"))
 
 
 def machine_paths() -> list[str] | None:
@@ -124,6 +135,7 @@ def message_lists() -> list[str] | None:
 CHECKS: dict[str, Callable[[], list[str] | None]] = {
     "shellcheck": shell_scripts,
     "pyflakes": python_scripts,
+    "script-tests": script_tests,
     "machine-paths": machine_paths,
     "series": series_file,
     "edits-context": edits_context,

@@ -44,6 +44,8 @@ static const FaultDesc descs[] = {
     FLAG("no-hdm-region", no_hdm_region, "HDM region is missing"),
     FLAG("no-decoder-region", no_decoder_region,
          "decoder-register region is missing"),
+    FLAG("two-hdm-regions", two_hdm_regions,
+         "decoder-register region says that it is an HDM region"),
     FLAG("swap-regions", swap_regions,
          "decoder registers at index 9, HDM at 10 (not an error)"),
     FLAG("no-geometry", no_geometry, "geometry capability is missing"),

@@ -19,6 +19,7 @@ typedef struct CxlFaults {
     bool hdm_short_fd;
     bool no_hdm_region;
     bool no_decoder_region;
+    bool two_hdm_regions;
     bool swap_regions;
     bool no_geometry;
     uint64_t geometry_bar;

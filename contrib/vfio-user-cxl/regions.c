@@ -213,7 +213,8 @@ static void info_decoder(const CxlRegions *r, struct vfio_region_info *info,
     info->size = r->faults->decoder_region_short ? 0x10 :
                  cxl_model_decoder_len(r->model);
     info->flags = RW;
-    cap_type(c, VFIO_REGION_SUBTYPE_CXL_COMP_REGS);
+    cap_type(c, r->faults->two_hdm_regions ? VFIO_REGION_SUBTYPE_CXL_MEM :
+             VFIO_REGION_SUBTYPE_CXL_COMP_REGS);
     if (!r->faults->no_geometry) {
         cap_geometry(c, r);
     }

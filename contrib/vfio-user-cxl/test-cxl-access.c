@@ -225,6 +225,12 @@ static void test_accel(void)
     cxl_model_bar_write(d.m, 0, 0x10, buf, 4);
     cxl_model_bar_read(d.m, 0, 0x14, buf, 4);
     g_assert(buf[0] == 1);
+    /* across the edge of the copy engine's, which begin at 0x40 */
+    memset(buf, 0x5a, 16);
+    g_assert(cxl_model_bar_write(d.m, 0, 0x38, buf, 16) == 16);
+    memset(buf, 0xee, 16);
+    g_assert(cxl_model_bar_read(d.m, 0, 0x38, buf, 16) == 16);
+    g_assert(memcmp(buf, "\0\0\0\0\0\0\0\0" "ZZZZZZZZ", 16) == 0);
     g_assert(cxl_model_reset(d.m) == 0);
     cxl_model_bar_read(d.m, 0, 0x14, buf, 8);
     g_assert(memcmp(buf, "\0\0\0\0\0\0\0\0", 8) == 0);

@@ -30,10 +30,28 @@ static void test_entries(void)
     g_assert(dma_table_map(t, UINT64_MAX, 2, 0, RW, -1) == -EINVAL);
     map(t, UINT64_MAX - 0xfff, 0x1000, 0, RW, -1);
     g_assert(dma_table_unmap(t, 0x1000, 0xfff) == -ENOENT);
+    g_assert(dma_table_unmap(t, 0x1000, 0) == -ENOENT);
+    g_assert(dma_table_unmap(t, 0x2000, UINT64_MAX) == -ENOENT);
+    g_assert(dma_table_unmap(t, 0x3000, 0x1000) == -ENOENT);
     g_assert(dma_table_unmap(t, 0x1000, 0x1000) == 0);
     g_assert(dma_table_count(t) == 1);
     dma_table_clear(t);
     g_assert(dma_table_count(t) == 0);
+    dma_table_free(t);
+}
+
+/* What a client can make the server keep has an end */
+static void test_full(void)
+{
+    DmaTable *t = dma_table_new();
+
+    for (uint64_t i = 0; i < DMA_TABLE_MAX; i++) {
+        map(t, i * 0x1000, 0x1000, 0, RW, -1);
+    }
+    g_assert(dma_table_map(t, 1ULL << 40, 0x1000, 0, RW, -1) == -ENOSPC);
+    g_assert(dma_table_count(t) == DMA_TABLE_MAX);
+    g_assert(dma_table_unmap(t, 0x5000, 0x1000) == 0);
+    map(t, 1ULL << 40, 0x1000, 0, RW, -1);
     dma_table_free(t);
 }
 
@@ -115,6 +133,13 @@ static void test_alias(void)
     /* only the end of the range is there */
     g_assert(dma_table_reaches_file(t, 0x1f000, 0x1010, hdm, 0x4008));
     g_assert(!dma_table_reaches_file(t, 0x1f000, 0x1000, hdm, 0x4008));
+    /* nothing is there; no file; memory that only one side may use */
+    g_assert(!dma_table_reaches_file(t, 0x27ff0, 0x20, hdm, 0));
+    g_assert(!dma_table_reaches_file(t, 0x20000, 16, -1, 0x4000));
+    map(t, 0x40000, 0x1000, 0, VFIO_DMA_MAP_FLAG_WRITE, dup(hdm));
+    g_assert(dma_table_reaches_file(t, 0x40000, 16, hdm, 0));
+    map(t, 0x41000, 0x1000, 0, RW, -1);
+    g_assert(!dma_table_reaches_file(t, 0x41000, 16, hdm, 0));
     close(hdm);
     dma_table_free(t);
 }
@@ -123,6 +148,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dma-table/entries", test_entries);
+    g_test_add_func("/dma-table/full", test_full);
     g_test_add_func("/dma-table/covers", test_covers);
     g_test_add_func("/dma-table/memory", test_memory);
     g_test_add_func("/dma-table/alias", test_alias);

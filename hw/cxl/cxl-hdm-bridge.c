@@ -28,9 +28,8 @@ static void store_pair(uint32_t *lo, uint64_t value)
     stq_le_p(lo, value);
 }
 
-void cxl_hdm_bridge_load(const CXLHost *host, CXLHDMBlock *block)
+void cxl_hdm_component_load(const uint32_t *regs, CXLHDMBlock *block)
 {
-    const uint32_t *regs = host->cxl_cstate.crb.cache_mem_registers;
     unsigned int i;
 
     cxl_hdm_bridge_init(block, ldl_le_p(regs + R_CXL_HDM_DECODER_CAPABILITY));
@@ -43,6 +42,11 @@ void cxl_hdm_bridge_load(const CXLHost *host, CXLHDMBlock *block)
         d->control = ldl_le_p(regs + R_CXL_HDM_DECODER0_CTRL);
         d->target = load_pair(regs + R_CXL_HDM_DECODER0_TARGET_LIST_LO);
     }
+}
+
+void cxl_hdm_bridge_load(const CXLHost *host, CXLHDMBlock *block)
+{
+    cxl_hdm_component_load(host->cxl_cstate.crb.cache_mem_registers, block);
 }
 
 void cxl_hdm_bridge_store(CXLHost *host, const CXLHDMBlock *block)

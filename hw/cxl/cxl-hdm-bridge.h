@@ -18,6 +18,13 @@
 #include "hw/cxl/cxl_hdm_path.h"
 
 /**
+ * cxl_hdm_component_load: the decoders of an emulated component as they are now
+ * @regs: its CXL.cache and CXL.mem registers, little endian
+ * @block: filled in, with the rules of a bridge
+ */
+void cxl_hdm_component_load(const uint32_t *regs, CXLHDMBlock *block);
+
+/**
  * cxl_hdm_bridge_load: the bridge's decoders as they are now
  * @host: the host bridge
  * @block: filled in, without a rule of its own for what may be decoded

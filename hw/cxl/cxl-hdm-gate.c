@@ -18,9 +18,12 @@
 #define DVSEC_CTRL2_RESET (1 << 2)
 
 static const char *const gate_names[] = {
-    "Memory Space is off", "it is not in D0", "a reset is going on",
-    "its last reset failed", "the host cannot reach its memory",
-    "the device is gone",
+    [CXL_HDM_REASON_MEMORY_SPACE] = "Memory Space is off",
+    [CXL_HDM_REASON_POWER] = "it is not in D0",
+    [CXL_HDM_REASON_RESET] = "a reset is going on",
+    [CXL_HDM_REASON_RESET_FAILED] = "its last reset failed",
+    [CXL_HDM_REASON_MEMORY_ERROR] = "the host cannot reach its memory",
+    [CXL_HDM_REASON_DEVICE_LOST] = "the device is gone",
 };
 
 static const char *gate_name(const CXLHDMGate *gate)
@@ -65,13 +68,14 @@ static const MemoryRegionOps gate_ops = {
 };
 
 void cxl_hdm_gate_init(CXLHDMGate *gate, Object *owner, const char *name,
-                       MemoryRegion *hdm, uint64_t size)
+                       MemoryRegion *hdm, uint64_t size, CXLHDMPath *path)
 {
     g_autofree char *root = g_strdup_printf("%s HDM window", name);
     g_autofree char *closed = g_strdup_printf("%s HDM gate", name);
 
     gate->name = g_strdup(name);
     gate->hdm = hdm;
+    gate->path = path;
     gate->reasons = CXL_HDM_GATE_MEMORY_SPACE;
     memory_region_init(&gate->root, owner, root, size);
     memory_region_init_io(&gate->closed, owner, &gate_ops, gate, closed,
@@ -86,6 +90,7 @@ void cxl_hdm_gate_exit(CXLHDMGate *gate)
     if (gate->hdm) {
         memory_region_del_subregion(&gate->root, gate->hdm);
         gate->hdm = NULL;
+        gate->path = NULL;
     }
 }
 
@@ -103,8 +108,11 @@ void cxl_hdm_gate_set(CXLHDMGate *gate, CXLHDMGateReason why, bool closed)
     }
     gate->reasons = reasons;
     trace_cxl_hdm_gate(gate->name, reasons, gate_name(gate));
-    memory_region_set_enabled(gate->hdm, !reasons);
-    trace_cxl_hdm_gate_open(gate->name, !reasons);
+    if (gate->hdm) {
+        memory_region_set_enabled(gate->hdm, !reasons);
+        trace_cxl_hdm_gate_open(gate->name, !reasons);
+        cxl_hdm_path_report(gate->path, !reasons, ctz32(why));
+    }
 }
 
 void cxl_hdm_gate_update(CXLHDMGate *gate, const PCIDevice *pdev)

@@ -11,6 +11,7 @@
 #include "qemu/osdep.h"
 #include "qemu/log.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-cxl.h"
 #include "hw/cxl/cxl.h"
 #include "hw/pci-bridge/pci_expander_bridge.h"
 #include "hw/qdev-core.h"
@@ -59,12 +60,46 @@ static void path_update(CXLHDMPath *path)
     }
 }
 
+static void path_tell(const CXLHDMPath *path, bool mapped,
+                      const CXLHDMRange *range, CxlHdmReason reason)
+{
+    const char *id = DEVICE(path->endpoint)->id;
+    g_autofree char *name = object_get_canonical_path(OBJECT(path->endpoint));
+
+    trace_cxl_hdm_path_report(cxl_hdm_dev_name(path->endpoint), mapped,
+                              range->base, range->size,
+                              CxlHdmReason_str(reason));
+    qapi_event_send_cxl_hdm_change(id, name, mapped, range->base, range->size,
+                                   reason);
+}
+
+void cxl_hdm_path_report(CXLHDMPath *path, bool open, CxlHdmReason reason)
+{
+    CXLHDMRange now = { 0 };
+
+    path->open = open;
+    if (path->mapped && open) {
+        now = path->range;
+    }
+    if (now.size == path->told.size && now.base == path->told.base) {
+        return;
+    }
+    if (path->told.size) {
+        path_tell(path, false, &path->told, reason);
+    }
+    if (now.size) {
+        path_tell(path, true, &now, reason);
+    }
+    path->told = now;
+}
+
 static void host_update(CXLHost *host)
 {
     CXLHDMPath *path;
 
     QLIST_FOREACH(path, &host->hdm_paths, next) {
         path_update(path);
+        cxl_hdm_path_report(path, path->open, CXL_HDM_REASON_DECODER);
     }
 }
 
@@ -262,9 +297,12 @@ void cxl_hdm_host_remove(CXLHDMPath *path)
     CXLHDMBlock block;
 
     assert(!path->mr);
+    cxl_hdm_path_report(path, false, CXL_HDM_REASON_UNPLUG);
     if (path->decoder >= 0) {
         cxl_hdm_bridge_load(path->host, &block);
         cxl_hdm_block_release(&block, path->decoder);
+        trace_cxl_hdm_path_release(cxl_hdm_dev_name(path->pxb),
+                                   path->decoder);
         cxl_hdm_bridge_store(path->host, &block);
     }
     QLIST_REMOVE(path, next);

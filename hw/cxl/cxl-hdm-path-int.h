@@ -21,6 +21,8 @@ struct CXLHDMPath {
     int decoder;                /* QEMU's in the bridge, -1: not committed */
     MemoryRegion *mr;           /* what the endpoint wants there, or NULL */
     bool mapped;                /* and the bridge leads there */
+    bool open;                  /* and it is the memory that is there */
+    CXLHDMRange told;           /* where QMP thinks the guest reaches it */
     QLIST_ENTRY(CXLHDMPath) next;
 };
 

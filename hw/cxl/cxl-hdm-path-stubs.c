@@ -46,6 +46,10 @@ void cxl_hdm_path_unmap(CXLHDMPath *path)
     g_assert_not_reached();
 }
 
+void cxl_hdm_path_report(CXLHDMPath *path, bool open, CxlHdmReason reason)
+{
+}
+
 void cxl_hdm_host_reset(CXLHost *host)
 {
 }

@@ -9,14 +9,6 @@
 #include "hw/cxl/cxl_hdm_regs.h"
 #include "trace.h"
 
-const QEnumLookup cxl_hdm_commit_lookup = {
-    .array = (const char *const[]) {
-        [CXL_HDM_BY_FIRMWARE] = "firmware",
-        [CXL_HDM_BY_GUEST] = "guest",
-    },
-    .size = CXL_HDM_BY_MAX,
-};
-
 static uint64_t regs_read(void *opaque, hwaddr addr, unsigned size)
 {
     CXLHDMRegs *regs = opaque;
@@ -39,11 +31,15 @@ static void regs_update(CXLHDMRegs *regs)
     if (cxl_hdm_block_decodes(&regs->block, 0)) {
         trace_cxl_hdm_regs_commit(name, base, size);
         cxl_hdm_path_map(regs->path, base, &regs->gate->root);
+    } else {
+        trace_cxl_hdm_regs_uncommit(name);
     }
     memory_region_transaction_commit();
     if (cxl_hdm_path_mapped(regs->path)) {
         trace_cxl_hdm_regs_map(name, base, size);
     }
+    cxl_hdm_path_report(regs->path, !regs->gate->reasons,
+                        CXL_HDM_REASON_DECODER);
 }
 
 static void regs_write(void *opaque, hwaddr addr, uint64_t value,
@@ -61,6 +57,9 @@ static void regs_write(void *opaque, hwaddr addr, uint64_t value,
                       value, size, addr);
         break;
     case CXL_HDM_REFUSED:
+        trace_cxl_hdm_regs_refuse(name, regs->block.decoder[0].base,
+                                  regs->block.decoder[0].size,
+                                  regs->block.refused);
         qemu_log_mask(LOG_GUEST_ERROR, "%s: HDM decoder commit refused: %s; "
                       "base 0x%" PRIx64 " size 0x%" PRIx64 "\n", name,
                       regs->block.refused, regs->block.decoder[0].base,

@@ -24,7 +24,7 @@ struct CXLType2Dev {
 
     /* properties */
     int identity;               /* CXLType2Identity */
-    int hdm_commit;             /* CXLHDMBy */
+    int hdm_commit;             /* CxlHdmCommit */
     uint64_t hdm_offset;
     HostMemoryBackend *memdev;
 

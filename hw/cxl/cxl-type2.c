@@ -15,6 +15,7 @@
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
 #include "qemu/module.h"
+#include "hw/cxl/cxl_hdm_device.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci.h"
 #include "hw/qdev-properties.h"
@@ -88,7 +89,7 @@ static bool type2_place(CXLType2Dev *ct2, Error **errp)
 {
     CXLHDMWish wish = {
         .size = ct2->hdm_size,
-        .guest = ct2->hdm_commit == CXL_HDM_BY_GUEST,
+        .guest = ct2->hdm_commit == CXL_HDM_COMMIT_GUEST,
         .offset = ct2->hdm_offset,
     };
 
@@ -107,21 +108,17 @@ static void type2_hdm_init(CXLType2Dev *ct2)
     memory_region_init_alias(&ct2->hdm_alias, OBJECT(ct2), "cxl-type2-hdm",
                              ct2->hdm, 0, ct2->hdm_size);
     cxl_hdm_gate_init(&ct2->gate, OBJECT(ct2), name, &ct2->hdm_alias,
-                      ct2->hdm_size);
+                      ct2->hdm_size, ct2->path);
 }
 
 static void type2_hdm_exit(CXLType2Dev *ct2)
 {
-    if (ct2->path) {
-        cxl_hdm_path_unmap(ct2->path);
-        cxl_hdm_path_free(ct2->path);
-        ct2->path = NULL;
-    }
-    if (ct2->gate.hdm) {
-        cxl_hdm_gate_exit(&ct2->gate);
-        address_space_destroy(&ct2->hdm_as);
-        host_memory_backend_set_mapped(ct2->memdev, false);
-    }
+    cxl_hdm_gate_exit(&ct2->gate);
+    cxl_hdm_path_unmap(ct2->path);
+    cxl_hdm_path_free(ct2->path);
+    ct2->path = NULL;
+    address_space_destroy(&ct2->hdm_as);
+    host_memory_backend_set_mapped(ct2->memdev, false);
 }
 
 /* -- component registers -- */
@@ -189,7 +186,7 @@ static void type2_comp_init(CXLType2Dev *ct2)
                           "cxl-type2-component", id->bar[id->comp_bar].size);
     ct2->regs.path = ct2->path;
     ct2->regs.gate = &ct2->gate;
-    ct2->regs.guest = ct2->hdm_commit == CXL_HDM_BY_GUEST;
+    ct2->regs.guest = ct2->hdm_commit == CXL_HDM_COMMIT_GUEST;
     cxl_hdm_regs_init(&ct2->regs, OBJECT(ct2), CXL_HDM_BLOCK_SIZE(1),
                       ct2->hdm_size, DECODER_CAPABILITY);
     memory_region_add_subregion_overlap(&ct2->comp_mr, id->comp_offset +
@@ -263,6 +260,18 @@ static void type2_finalize(Object *obj)
     cxl_regs_free(&ct2->cm);
 }
 
+/* What the monitor shows */
+static bool type2_describe(CXLHDMDevice *dev, CXLHDMDeviceInfo *info)
+{
+    CXLType2Dev *ct2 = CXL_TYPE2(dev);
+
+    info->block = &ct2->regs.block;
+    info->path = ct2->path;
+    info->backing = CXL_DEVICE_BACKING_EMULATED;
+    info->gates = ct2->gate.reasons;
+    return true;
+}
+
 /* -- properties -- */
 
 static bool type2_may_set(Object *obj, const char *name, Error **errp)
@@ -324,6 +333,7 @@ static void type2_class_init(ObjectClass *klass, const void *data)
     /* The IDs are those of the identity */
     pc->class_id = PCI_CLASS_OTHERS;
     rc->phases.hold = cxl_type2_reset_hold;
+    CXL_HDM_DEVICE_CLASS(klass)->describe = type2_describe;
     dc->vmsd = &type2_vmstate;
     dc->desc = "CXL Type-2 device: an accelerator with memory";
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
@@ -334,8 +344,8 @@ static void type2_class_init(ObjectClass *klass, const void *data)
     object_class_property_set_description(klass, "cxl-hdm-offset",
         "Where in the CXL fixed memory window the HDM goes, a multiple of "
         "256 MiB; by default the first free range");
-    object_class_property_add_enum(klass, "cxl-hdm-commit", "CXLHDMCommit",
-                                   &cxl_hdm_commit_lookup, type2_get_commit,
+    object_class_property_add_enum(klass, "cxl-hdm-commit", "CxlHdmCommit",
+                                   &CxlHdmCommit_lookup, type2_get_commit,
                                    type2_set_commit);
     object_class_property_set_description(klass, "cxl-hdm-commit",
         "Who programs the HDM decoders: firmware (QEMU commits and locks "
@@ -358,6 +368,7 @@ static const TypeInfo type2_info = {
     .interfaces = (const InterfaceInfo[]) {
         { INTERFACE_CXL_DEVICE },
         { INTERFACE_PCIE_DEVICE },
+        { TYPE_CXL_HDM_DEVICE },
         { }
     },
 };

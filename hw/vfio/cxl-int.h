@@ -40,6 +40,11 @@ void vfio_cxl_dvsec_clear(VFIOPCIDevice *vdev, uint16_t dvsec,
 /** vfio_cxl_dvsec_set_reset_error: what Status2 says of the last CXL reset */
 void vfio_cxl_dvsec_set_reset_error(VFIOCXL *cxl, bool error);
 
+/* -- cxl-describe.c: what the monitor shows -- */
+
+/** vfio_cxl_describe_class_init: let x-query-cxl ask the device */
+void vfio_cxl_describe_class_init(ObjectClass *klass);
+
 /* -- cxl-reset.c: resets of the device -- */
 
 /** vfio_cxl_initiate_reset: the guest asked for one in the DVSEC */

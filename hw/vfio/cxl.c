@@ -172,7 +172,7 @@ static bool vfio_cxl_map_hdm(VFIOCXL *cxl, Error **errp)
         return false;
     }
     cxl_hdm_gate_init(&cxl->gate, OBJECT(cxl->vdev), log_name, cxl->hdm.mem,
-                      info->size);
+                      info->size, cxl->path);
     vfio_cxl_sigbus_add(cxl);
     return true;
 }
@@ -194,7 +194,7 @@ static void vfio_cxl_setup_decoder(VFIOCXL *cxl, uint64_t hdm_size,
 
     cxl->regs.path = cxl->path;
     cxl->regs.gate = &cxl->gate;
-    cxl->regs.guest = vdev->cxl_hdm_commit == CXL_HDM_BY_GUEST;
+    cxl->regs.guest = vdev->cxl_hdm_commit == CXL_HDM_COMMIT_GUEST;
     cxl_hdm_regs_init(&cxl->regs, OBJECT(vdev), cxl->geometry.size, hdm_size,
                       capability);
     memory_region_add_subregion_overlap(vdev->bars[cxl->geometry.bar].mr,
@@ -207,7 +207,7 @@ static bool vfio_cxl_setup(VFIOCXL *cxl, Error **errp)
     VFIOPCIDevice *vdev = cxl->vdev;
     VFIODevice *vbasedev = &vdev->vbasedev;
     CXLHDMWish wish = {
-        .guest = vdev->cxl_hdm_commit == CXL_HDM_BY_GUEST,
+        .guest = vdev->cxl_hdm_commit == CXL_HDM_COMMIT_GUEST,
         .offset = vdev->cxl_hdm_offset,
         .instead = "cxl=off",
     };
@@ -315,6 +315,7 @@ void vfio_cxl_exit(VFIOPCIDevice *vdev)
     if (!cxl) {
         return;
     }
+    cxl_hdm_gate_exit(&cxl->gate);
     if (cxl->path) {
         cxl_hdm_path_unmap(cxl->path);
         cxl_hdm_path_free(cxl->path);
@@ -323,7 +324,6 @@ void vfio_cxl_exit(VFIOPCIDevice *vdev)
     if (cxl->regs.mr.container) {
         memory_region_del_subregion(cxl->regs.mr.container, &cxl->regs.mr);
     }
-    cxl_hdm_gate_exit(&cxl->gate);
     vfio_region_exit(&cxl->hdm);
     migrate_del_blocker(&cxl->migration_blocker);
 }
@@ -364,6 +364,7 @@ static const Property vfio_cxl_properties[] = {
 void vfio_cxl_class_init(ObjectClass *klass)
 {
     device_class_set_props(DEVICE_CLASS(klass), vfio_cxl_properties);
+    vfio_cxl_describe_class_init(klass);
     object_class_property_set_description(klass, "cxl",
         "Use the device's CXL memory: auto (if it has one), on (fail if it "
         "has none), off (plain PCIe)");
@@ -371,8 +372,8 @@ void vfio_cxl_class_init(ObjectClass *klass)
         "Where in the CXL fixed memory window the HDM goes, a multiple of "
         "256 MiB; by default the first free range");
     object_class_property_add_enum(klass, "cxl-hdm-commit",
-                                   "CXLHDMCommit",
-                                   &cxl_hdm_commit_lookup,
+                                   "CxlHdmCommit",
+                                   &CxlHdmCommit_lookup,
                                    vfio_cxl_get_commit, vfio_cxl_set_commit);
     object_class_property_set_description(klass, "cxl-hdm-commit",
         "Who programs the HDM decoders: firmware (QEMU commits and locks "

@@ -7,6 +7,7 @@
 #ifndef HW_VFIO_CXL_H
 #define HW_VFIO_CXL_H
 
+#include "hw/cxl/cxl_hdm_device.h"
 #include "hw/vfio/pci.h"
 
 /**

@@ -119,7 +119,7 @@ static void test_abort(void)
     uint64_t done;
 
     type2_start_with(&r, "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=16G",
-                   "-object memory-backend-ram,id=m2,size=16G,reserve=off "
+                   "-object memory-backend-memfd,id=m2,size=16G "
                    "-device cxl-type2,id=hdm0,bus=rp0,memdev=m2");
     accel_setup(r.m, MSI_AT);
     accel_start(r.m, COPY_FILL, 0, 0, 16 * GiB);

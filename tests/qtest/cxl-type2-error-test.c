@@ -1,12 +1,58 @@
 /*
- * The emulated CXL Type-2 device: hotplug, and what must not work
+ * The emulated CXL Type-2 device: monitor, hotplug, and what must not work
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "qemu/timer.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "cxl-type2-util.h"
+
+/* What x-query-cxl tells of the device */
+static void check_query(Type2Rig *r, bool mapped)
+{
+    QDict *reply = qtest_qmp(r->q, "{'execute': 'x-query-cxl'}");
+    QDict *info = qdict_get_qdict(reply, "return");
+    const QListEntry *first = qlist_first(qdict_get_qlist(info, "devices"));
+    QDict *device = qobject_to(QDict, qlist_entry_obj(first));
+
+    g_assert_cmpstr(qdict_get_str(device, "id"), ==, "hdm0");
+    g_assert_cmpstr(qdict_get_str(device, "type"), ==, "cxl-type2");
+    g_assert_cmpstr(qdict_get_str(device, "backing"), ==, "emulated");
+    g_assert_cmphex(qdict_get_int(device, "hdm-size"), ==, HDM_SIZE);
+    g_assert_cmpint(qdict_get_bool(device, "mapped"), ==, mapped);
+    qobject_unref(reply);
+}
+
+/* The event CXL_HDM_CHANGE, limited to one each second */
+static void check_change(Type2Rig *r, bool mapped)
+{
+    QDict *event;
+    bool now;
+
+    do {
+        qtest_clock_step(r->q, NANOSECONDS_PER_SECOND);
+        event = qtest_qmp_eventwait_ref(r->q, "CXL_HDM_CHANGE");
+        now = qdict_get_bool(qdict_get_qdict(event, "data"), "mapped");
+        qobject_unref(event);
+    } while (now != mapped);
+}
+
+static void test_monitor(void)
+{
+    Type2Rig r;
+
+    type2_start(&r, "");
+    check_query(&r, true);
+    check_change(&r, true);
+    qtest_writew(r.q, r.m->device + PCI_COMMAND, 0);
+    check_query(&r, false);
+    check_change(&r, false);
+    type2_stop(&r);
+}
 
 static void hotplug(Type2Rig *r)
 {
@@ -97,7 +143,8 @@ static const Case cases[] = {
       "bus=rp0,memdev=mem,cxl-hdm-commit=x", { "'x'", NULL, NULL } },
     { "no-window", "cxl=on", MEM("256M"), "bus=rp0,memdev=mem",
       { "none of 0", "256 MiB", "cxl-fmw.0.size=256M" } },
-    { "window-too-small", NULL, MEM("5G,reserve=off"), "bus=rp0,memdev=mem",
+    { "window-too-small", NULL, "-object memory-backend-memfd,id=mem,size=5G",
+      "bus=rp0,memdev=mem",
       { "window 0 (size 4 GiB)", "5 GiB", "cxl-fmw.0.size=5120M" } },
     { "window-shared",
       "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.targets.1=cxl.2,"
@@ -138,6 +185,7 @@ static void test_error(const void *data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/cxl-type2/monitor", test_monitor);
     qtest_add_func("/cxl-type2/hotplug", test_hotplug);
     qtest_add_func("/cxl-type2/fixed", test_fixed);
     for (int i = 0; i < ARRAY_SIZE(cases); i++) {

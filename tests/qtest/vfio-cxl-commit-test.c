@@ -22,17 +22,8 @@ enum {
 
 #define GUEST "\"cxl-hdm-commit\":\"guest\""
 
-static uint32_t commit(QTestState *q, uint64_t decoder, uint64_t base,
-                       uint64_t size, uint32_t target, uint32_t control)
-{
-    qtest_writel(q, decoder + HDM_BASE_LO, base);
-    qtest_writel(q, decoder + HDM_BASE_HI, base >> 32);
-    qtest_writel(q, decoder + HDM_SIZE_LO, size);
-    qtest_writel(q, decoder + HDM_SIZE_HI, size >> 32);
-    qtest_writel(q, decoder + HDM_TARGET_LO, target);
-    qtest_writel(q, decoder + HDM_CTRL, control);
-    return qtest_readl(q, decoder + HDM_CTRL);
-}
+/* It is on nearly every line */
+#define commit vfio_cxl_commit
 
 static void uncommit(QTestState *q, uint64_t decoder)
 {
@@ -287,6 +278,32 @@ static void test_guest_two(void)
     vfio_cxl_server_stop(s);
 }
 
+/* Right below another device's range is a place like any other */
+static void test_guest_below(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    VFIOCXLServer *s2 = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(s, NULL, TWO_PORTS, GUEST);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+    QTestState *q = m->qts;
+    uint64_t b = BRIDGE_HDM;
+
+    qtest_writel(q, m->hdm_block + HDM_GLOBAL, 2);
+    qtest_writel(q, b + HDM_GLOBAL, 2);
+    g_assert_cmphex(commit(q, b, VIRT_WINDOW, SIZE, 7, CTRL_COMMIT), ==,
+                    CTRL_OK);
+    qtest_qmp_assert_success(q,
+        "{'execute': 'device_add', 'arguments': {'driver': 'vfio-user-pci',"
+        "'bus': 'rp1', 'socket': {'type': 'unix', 'path': %s}}}", s2->socket);
+    g_assert_cmphex(qtest_readl(q, b + HDM_NEXT + HDM_BASE_LO), ==, SIZE);
+    g_assert_cmphex(commit(q, m->hdm_block, VIRT_WINDOW, SIZE, 0,
+                           CTRL_COMMIT), ==, CTRL_OK);
+    check_there(m, s, VIRT_WINDOW, 1);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s2);
+    vfio_cxl_server_stop(s);
+}
+
 /* -- the bridge of a device that QEMU placed -- */
 
 static void test_bridge_rules(void)
@@ -296,6 +313,7 @@ static void test_bridge_rules(void)
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
     uint64_t b = BRIDGE_HDM;
+    uint32_t caps[8];
     unsigned int reg;
 
     /* Locked: no register of it changes */
@@ -327,8 +345,18 @@ static void test_bridge_rules(void)
     qtest_writel(q, b + HDM_BASE_LO, 0);
     g_assert_cmphex(qtest_readl(q, b + HDM_BASE_LO), ==, 0);
 
-    /* Registers beside the decoders stay as they were: link, snoop filter */
-    g_assert_cmphex(qtest_readl(q, VIRT_CXL_HOST + 0x1000) & 0xffff, ==, 1);
+    /* Registers beside the decoders stay as they were: the capabilities */
+    for (reg = 0; reg < ARRAY_SIZE(caps); reg++) {
+        caps[reg] = qtest_readl(q, VIRT_CXL_HOST + 0x1000 + reg * 4);
+    }
+    g_assert_cmphex(caps[0] & 0xffff, ==, 1);
+    for (reg = 0; reg < ARRAY_SIZE(caps) - 1; reg++) {
+        qtest_writel(q, VIRT_CXL_HOST + 0x1000 + reg * 4, ~caps[reg]);
+    }
+    for (reg = 0; reg < ARRAY_SIZE(caps); reg++) {
+        g_assert_cmphex(qtest_readl(q, VIRT_CXL_HOST + 0x1000 + reg * 4), ==,
+                        caps[reg]);
+    }
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);
 }
@@ -419,6 +447,7 @@ int main(int argc, char **argv)
                    test_guest_shared_window);
     qtest_add_func("/vfio/cxl/commit/guest-path", test_guest_path);
     qtest_add_func("/vfio/cxl/commit/guest-two", test_guest_two);
+    qtest_add_func("/vfio/cxl/commit/guest-below", test_guest_below);
     qtest_add_func("/vfio/cxl/commit/bridge-rules", test_bridge_rules);
     qtest_add_func("/vfio/cxl/commit/plug-beside-nonsense",
                    test_plug_beside_nonsense);

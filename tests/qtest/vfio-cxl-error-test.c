@@ -48,6 +48,10 @@ static const Case cases[] = {
     { "offset-outside", NULL, NULL, NULL, "\"cxl-hdm-offset\":4294967296",
       { "cxl-hdm-offset=0x100000000", "0x100000000 bytes",
         "cxl-fmw.0.size=4352M" } },
+    { "offset-far-outside", NULL, NULL, NULL,
+      "\"cxl-hdm-offset\":8589934592",
+      { "cxl-hdm-offset=0x200000000", "0x100000000 bytes",
+        "cxl-fmw.0.size=8448M" } },
     { "offset-no-window", NULL,
       "cxl=on,cxl-fmw.0.targets.0=cxl.2,cxl-fmw.0.size=4G", TWO_BRIDGES,
       "\"cxl-hdm-offset\":0",
@@ -76,6 +80,8 @@ static const Case cases[] = {
       { "none of its", "HDM memory region", "subtype 1" } },
     { "no-decoder-region", "--fault no-decoder-region", NULL, NULL, NULL,
       { "none of its", "decoder register region", "subtype 2" } },
+    { "two-hdm-regions", "--fault two-hdm-regions", NULL, NULL, NULL,
+      { "regions 9 and 10", "HDM memory region", "exactly 1" } },
     { "no-geometry", "--fault no-geometry", NULL, NULL, NULL,
       { "region 10", "no geometry capability", "number 6" } },
     { "geometry-bar", "--fault geometry-bar=6", NULL, NULL, NULL,
@@ -90,6 +96,10 @@ static const Case cases[] = {
       { "not exactly 1 CXL Device DVSEC", "0x1e98", "cxl=off" } },
     { "wanted-but-no-flag", "--fault no-cxl-flag", NULL, NULL,
       "\"cxl\":\"on\"", { "cxl=on", "lack 0x200", "cxl=auto" } },
+    { "wanted-but-no-cache", "--fault no-cache", NULL, NULL,
+      "\"cxl\":\"on\"", { "cxl=on", "CXL.cache and CXL.mem", "cxl=auto" } },
+    { "only-migratable", NULL, NULL, "-only-migratable", NULL,
+      { "HDM cannot be migrated", "only-migratable" } },
 
     /* The host's decoder */
     { "decoder-count", "--fault decoder-count=1", NULL, NULL, NULL,
@@ -140,6 +150,8 @@ static const Case cases[] = {
       "\"bus\":\"lost\"", { "port 'lost'", "bus 'pcie.0'", "pxb-cxl" } },
     { "multifunction", NULL, NULL, NULL, "\"multifunction\":true",
       { "function 00.0", "multifunction=on", "cxl-rp" } },
+    { "not-alone", NULL, NULL, "-device pci-testdev,bus=rp0,addr=1.0", NULL,
+      { "one of 2 functions", "port 'rp0'", "1 is allowed" } },
     { "not-function-0", NULL, NULL, NULL, "\"addr\":\"0.1\"",
       { "function 00.1", "only function", "cxl-rp" } },
     { "ports-alike", NULL, NULL,
@@ -192,6 +204,33 @@ static void test_no_decoder_left(void)
     }
 }
 
+/* Two devices cannot have one place */
+static void test_offset_taken(void)
+{
+    static const char *const expect[] = {
+        "cxl-hdm-offset=0x30000000 is in the HDM of device 'first'",
+        "offset 0x20000000 of window 0 with 0x20000000 bytes",
+        "choose another",
+    };
+    VFIOCXLServer *first = vfio_cxl_server_start("--identity accel "
+                                                 "--hdm-size 512M");
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *more = g_strdup_printf(
+        "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+        "-device '{\"driver\":\"vfio-user-pci\",\"bus\":\"rp1\","
+        "\"id\":\"first\",\"cxl-hdm-offset\":536870912,"
+        "\"socket\":{\"type\":\"unix\",\"path\":\"%s\"}}'", first->socket);
+    g_autofree char *args = vfio_cxl_args(s, NULL, more,
+                                          "\"cxl-hdm-offset\":805306368");
+    VFIOCXLRun run;
+
+    vfio_cxl_run(args, &run);
+    vfio_cxl_check_failure(&run, s->socket, expect);
+    g_free(run.err);
+    vfio_cxl_server_stop(s);
+    vfio_cxl_server_stop(first);
+}
+
 /* The guest looks at slot 0 of a port only, so nothing may be in another */
 static void test_second_slot(void)
 {
@@ -203,10 +242,10 @@ static void test_second_slot(void)
     g_autofree char *two = g_strdup_printf(
         "%s -device '{\"driver\":\"pci-testdev\",\"bus\":\"rp0\","
         "\"addr\":\"1.0\"}'", one);
-    Run run;
+    VFIOCXLRun run;
 
-    run_qemu(two, &run);
-    check_failure(&run, "pci-testdev", expect);
+    vfio_cxl_run(two, &run);
+    vfio_cxl_check_failure(&run, "pci-testdev", expect);
     g_free(run.err);
     vfio_cxl_server_stop(s);
 }
@@ -235,7 +274,7 @@ static unsigned int server_fails_at_each(const char *fault)
             break;
         }
         vfio_cxl_check_failure(&run, s->socket, expect);
-            g_free(run.err);
+        g_free(run.err);
         vfio_cxl_server_stop(s);
     }
     g_test_message("%u requests until the start was over", n);
@@ -300,6 +339,7 @@ int main(int argc, char **argv)
     qtest_add_data_func("/vfio/cxl/error/server-stalls",
                         "--fault stall-in-reply=1", test_server_silent);
     qtest_add_func("/vfio/cxl/error/no-decoder-left", test_no_decoder_left);
+    qtest_add_func("/vfio/cxl/error/offset-taken", test_offset_taken);
     qtest_add_func("/vfio/cxl/error/second-slot", test_second_slot);
     return g_test_run();
 }

@@ -91,6 +91,8 @@ static void wait_failure(Rig *r, const char *reason)
     g_assert_cmpstr(qdict_get_str(data, "path"), ==,
                     "/machine/peripheral/hdm0");
     qobject_unref(event);
+    /* For a second another one like this would be held back */
+    qtest_clock_step(r->q, 1100 * 1000 * 1000ll);
 }
 
 static void cxl_reset(Rig *r)
@@ -169,6 +171,28 @@ static void test_two_reasons(void)
     qtest_writew(r.q, r.m->device + PM_CSR, 0);
     check_open(&r, PATTERN);
     rig_stop(&r);
+}
+
+/* The log tells what a guest reached for in vain, and why */
+static void test_log(void)
+{
+    g_autofree char *path = NULL, *text = NULL;
+    Rig r;
+
+    close(g_file_open_tmp("vfio-cxl-XXXXXX", &path, NULL));
+    rig_start(&r, NULL, NULL);
+    g_free(qtest_hmp(r.q, "logfile %s", path));
+    g_free(qtest_hmp(r.q, "log guest_errors"));
+    set_command(&r, false);
+    qtest_readl(r.q, LAST);
+    qtest_writeb(r.q, VIRT_WINDOW, 0);
+    rig_stop(&r);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    unlink(path);
+    g_assert_nonnull(strstr(text, "HDM read at offset 0xffffff8 (4 bytes) "
+                            "gives all ones: Memory Space is off\n"));
+    g_assert_nonnull(strstr(text, "HDM write at offset 0x0 (1 bytes) dropped:"
+                            " Memory Space is off\n"));
 }
 
 /* -- resets -- */
@@ -277,6 +301,22 @@ static void test_flr_fails(void)
     qtest_system_reset(r.q);
     vfio_cxl_machine_enumerate(r.m, VIRT_MMIO64);
     check_open(&r, 0);
+    rig_stop(&r);
+}
+
+/* What a reset took, an FLR gives back as well, if it works */
+static void test_flr_repairs(void)
+{
+    Rig r;
+
+    rig_start(&r, "--fault fail-reset=2", NULL);
+    fill(&r);
+    cxl_reset(&r);
+    wait_failure(&r, "reset-failed");
+    check_gated(&r, PATTERN);
+    qtest_writew(r.q, r.m->device + EXP_DEVCTL, 0x8000);
+    check_open(&r, 0);
+    fill(&r);
     rig_stop(&r);
 }
 
@@ -437,6 +477,7 @@ int main(int argc, char **argv)
                    test_memory_space_wide);
     qtest_add_func("/vfio/cxl/gate/power", test_power);
     qtest_add_func("/vfio/cxl/gate/two-reasons", test_two_reasons);
+    qtest_add_func("/vfio/cxl/gate/log", test_log);
     qtest_add_func("/vfio/cxl/reset/flr", test_flr);
     qtest_add_func("/vfio/cxl/reset/cxl", test_cxl_reset);
     qtest_add_func("/vfio/cxl/reset/none", test_no_cxl_reset);
@@ -444,6 +485,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/reset/system", test_system_reset);
     qtest_add_func("/vfio/cxl/reset/fails", test_reset_fails);
     qtest_add_func("/vfio/cxl/reset/flr-fails", test_flr_fails);
+    qtest_add_func("/vfio/cxl/reset/flr-repairs", test_flr_repairs);
     qtest_add_func("/vfio/cxl/reset/system-fails", test_system_reset_fails);
     qtest_add_func("/vfio/cxl/reset/slow", test_reset_slow);
     qtest_add_func("/vfio/cxl/sigbus/read", test_sigbus);

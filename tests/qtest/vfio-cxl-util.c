@@ -274,6 +274,18 @@ uint64_t vfio_cxl_enable_below(VFIOCXLMachine *m, int slot, int bus)
     return device;
 }
 
+uint32_t vfio_cxl_commit(QTestState *q, uint64_t decoder, uint64_t base,
+                         uint64_t size, uint32_t target, uint32_t control)
+{
+    qtest_writel(q, decoder + HDM_BASE_LO, base);
+    qtest_writel(q, decoder + HDM_BASE_HI, base >> 32);
+    qtest_writel(q, decoder + HDM_SIZE_LO, size);
+    qtest_writel(q, decoder + HDM_SIZE_HI, size >> 32);
+    qtest_writel(q, decoder + HDM_TARGET_LO, target);
+    qtest_writel(q, decoder + HDM_CTRL, control);
+    return qtest_readl(q, decoder + HDM_CTRL);
+}
+
 VFIOCXLMachine *vfio_cxl_machine_start(const char *args)
 {
     VFIOCXLMachine *m = g_new0(VFIOCXLMachine, 1);

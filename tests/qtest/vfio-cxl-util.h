@@ -141,4 +141,15 @@ void vfio_cxl_run(const char *args, VFIOCXLRun *run);
 void vfio_cxl_check_failure(VFIOCXLRun *run, const char *device,
                             const char *const *expect);
 
+/**
+ * vfio_cxl_commit: program a decoder as a guest does
+ * @decoder: address of its block's start, as of m->hdm_block
+ * @target: target list, or DPA skip
+ * @control: what to write to the control register in the end
+ *
+ * Returns: the control register after that.
+ */
+uint32_t vfio_cxl_commit(QTestState *q, uint64_t decoder, uint64_t base,
+                         uint64_t size, uint32_t target, uint32_t control);
+
 #endif /* TESTS_VFIO_CXL_UTIL_H */

@@ -11,17 +11,19 @@
 #ifndef HW_CXL_HDM_GATE_H
 #define HW_CXL_HDM_GATE_H
 
+#include "hw/cxl/cxl_hdm_path.h"
 #include "hw/pci/pci_device.h"
+#include "qapi/qapi-types-cxl.h"
 #include "system/memory.h"
 
 /* Each reason alone takes the memory away */
 typedef enum CXLHDMGateReason {
-    CXL_HDM_GATE_MEMORY_SPACE = 1 << 0,     /* Memory Space is off */
-    CXL_HDM_GATE_POWER = 1 << 1,            /* not in D0 */
-    CXL_HDM_GATE_RESET = 1 << 2,            /* a reset is going on */
-    CXL_HDM_GATE_RESET_FAILED = 1 << 3,     /* the last reset failed */
-    CXL_HDM_GATE_MEMORY_ERROR = 1 << 4,     /* the host cannot reach it */
-    CXL_HDM_GATE_DEVICE_LOST = 1 << 5,      /* the device is gone */
+    CXL_HDM_GATE_MEMORY_SPACE = 1 << CXL_HDM_REASON_MEMORY_SPACE,
+    CXL_HDM_GATE_POWER = 1 << CXL_HDM_REASON_POWER,
+    CXL_HDM_GATE_RESET = 1 << CXL_HDM_REASON_RESET,
+    CXL_HDM_GATE_RESET_FAILED = 1 << CXL_HDM_REASON_RESET_FAILED,
+    CXL_HDM_GATE_MEMORY_ERROR = 1 << CXL_HDM_REASON_MEMORY_ERROR,
+    CXL_HDM_GATE_DEVICE_LOST = 1 << CXL_HDM_REASON_DEVICE_LOST,
 } CXLHDMGateReason;
 
 typedef struct CXLHDMGate {
@@ -29,6 +31,7 @@ typedef struct CXLHDMGate {
     MemoryRegion root;          /* what is in the window: the HDM, else ... */
     MemoryRegion closed;        /* ... nothing, told to the log */
     MemoryRegion *hdm;
+    CXLHDMPath *path;           /* whose memory it is, until the exit */
     uint32_t reasons;           /* CXLHDMGateReason */
 } CXLHDMGate;
 
@@ -39,20 +42,21 @@ typedef struct CXLHDMGate {
  * @name: how to call the device in the log
  * @hdm: the memory, in no other region; it is only ever enabled and disabled
  * @size: its bytes
+ * @path: the path that will be told when the gate opens and closes
  */
 void cxl_hdm_gate_init(CXLHDMGate *gate, Object *owner, const char *name,
-                       MemoryRegion *hdm, uint64_t size);
+                       MemoryRegion *hdm, uint64_t size, CXLHDMPath *path);
 
 /**
  * cxl_hdm_gate_exit: give the memory back; no effect without a memory
- * @gate: the gate, mapped nowhere
+ * @gate: the gate; before the end of its path
  */
 void cxl_hdm_gate_exit(CXLHDMGate *gate);
 
 /** cxl_hdm_gate_finalize: nobody has the regions any more */
 void cxl_hdm_gate_finalize(CXLHDMGate *gate);
 
-/** cxl_hdm_gate_set: add or remove one reason */
+/** cxl_hdm_gate_set: add or remove one reason, also after the exit */
 void cxl_hdm_gate_set(CXLHDMGate *gate, CXLHDMGateReason why, bool closed);
 
 /**

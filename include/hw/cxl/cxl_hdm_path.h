@@ -14,6 +14,7 @@
 #include "exec/hwaddr.h"
 #include "hw/cxl/cxl.h"
 #include "hw/pci/pci_device.h"
+#include "qapi/qapi-types-cxl.h"
 #include "system/memory.h"
 
 typedef struct CXLHDMPath CXLHDMPath;
@@ -111,6 +112,19 @@ void cxl_hdm_path_unmap(CXLHDMPath *path);
  * @path: the path
  */
 bool cxl_hdm_path_mapped(const CXLHDMPath *path);
+
+/**
+ * cxl_hdm_path_report: tell QMP when the guest reaches the memory, or no more
+ * @path: the path
+ * @open: whether what is mapped is the memory, and nothing in its place
+ * @reason: what changed last
+ *
+ * The endpoint calls this after what it did with cxl_hdm_path_map() and
+ * cxl_hdm_path_unmap(), and when it opens or closes the memory.  Nothing is
+ * told when all is as before.  What the bridge's decoders do to the path, and
+ * the end of it, is told without that.
+ */
+void cxl_hdm_path_report(CXLHDMPath *path, bool open, CxlHdmReason reason);
 
 /**
  * cxl_hdm_host_reset: commit and lock the decoders of all paths again

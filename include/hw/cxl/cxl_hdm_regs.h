@@ -14,17 +14,7 @@
 #include "hw/cxl/cxl_hdm_decoder.h"
 #include "hw/cxl/cxl_hdm_gate.h"
 #include "hw/cxl/cxl_hdm_path.h"
-#include "qapi/util.h"
 #include "system/memory.h"
-
-/* Who programs the decoders: values of the property cxl-hdm-commit */
-typedef enum CXLHDMBy {
-    CXL_HDM_BY_FIRMWARE,    /* QEMU, before the guest runs */
-    CXL_HDM_BY_GUEST,
-    CXL_HDM_BY_MAX,
-} CXLHDMBy;
-
-extern const QEnumLookup cxl_hdm_commit_lookup;
 
 typedef struct CXLHDMRegs {
     CXLHDMBlock block;

@@ -42,8 +42,9 @@ struct vfio_region_info_cap_cxl_comp_regs {
 };
 
 /*
- * Export of a region as dma-buf, in Linux from 6.19 on.  The argument follows
- * struct vfio_device_feature; what is returned is a file descriptor.
+ * Export of a region as dma-buf, as in <linux/vfio.h> of Linux 7.3.4; QEMU's
+ * copy is older.  The argument follows struct vfio_device_feature; what is
+ * returned is a file descriptor.
  */
 #ifndef VFIO_DEVICE_FEATURE_DMA_BUF
 #define VFIO_DEVICE_FEATURE_DMA_BUF 11
