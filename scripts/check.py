@@ -222,7 +222,7 @@ def main() -> int:
     if "kernel" in names and not options.group and \
             not kernel_changed.changed():
         names.remove("kernel")
-        results.skip("kernel", "the newest commit changes nothing it covers")
+        results.skip("kernel", "no commit of the last day changes it")
     for name in names:
         try:
             groups[name](results)
