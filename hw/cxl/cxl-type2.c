@@ -120,6 +120,7 @@ static void type2_hdm_init(CXLType2Dev *ct2)
 static void type2_hdm_exit(CXLType2Dev *ct2)
 {
     cxl_hdm_gate_exit(&ct2->gate);
+    cxl_hdm_regs_exit(&ct2->regs);
     cxl_hdm_path_unmap(ct2->path);
     cxl_hdm_path_free(ct2->path);
     ct2->path = NULL;
