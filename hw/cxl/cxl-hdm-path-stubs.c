@@ -12,7 +12,10 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
                              Error **errp)
 {
     error_setg(errp, "CXL device needs CXL host bridges, but this QEMU was "
-               "built without CONFIG_CXL: set cxl=off on the device");
+               "built without CONFIG_CXL: use one with it%s%s%s",
+               wish->instead ? ", or set " : "",
+               wish->instead ? wish->instead : "",
+               wish->instead ? " on the device" : "");
     return NULL;
 }
 

@@ -49,6 +49,9 @@ static void regs_write(void *opaque, hwaddr addr, uint64_t value,
     const char *name = regs->gate->name;
 
     trace_cxl_hdm_regs_write(name, addr, size, value);
+    if (!regs->path) {
+        return; /* a processor was on its way here while the device went */
+    }
     switch (cxl_hdm_block_write(&regs->block, addr, value, size)) {
     case CXL_HDM_IGNORED:
         qemu_log_mask(LOG_GUEST_ERROR, "%s: HDM decoder write of 0x%" PRIx64
@@ -110,6 +113,11 @@ void cxl_hdm_regs_init(CXLHDMRegs *regs, Object *owner, uint64_t size,
         regs->block.opaque = regs;
     }
     memory_region_init_io(&regs->mr, owner, &regs_ops, regs, name, size);
+}
+
+void cxl_hdm_regs_exit(CXLHDMRegs *regs)
+{
+    regs->path = NULL;
 }
 
 void cxl_hdm_regs_reset(CXLHDMRegs *regs)

@@ -23,8 +23,11 @@ static void print_range(Monitor *mon, uint64_t base, uint64_t size)
 {
     g_autofree char *text = size_to_str(size);
 
-    monitor_printf(mon, "0x%" PRIx64 "-0x%" PRIx64 " (%s)", base,
-                   base + size - 1, text);
+    monitor_printf(mon, "0x%" PRIx64, base);
+    if (size) {
+        monitor_printf(mon, "-0x%" PRIx64, base + size - 1);
+    }
+    monitor_printf(mon, " (%s)", text);
 }
 
 static void print_address(Monitor *mon, const CxlPciAddress *address)

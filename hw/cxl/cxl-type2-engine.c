@@ -186,6 +186,9 @@ static void func_write(void *opaque, hwaddr addr, uint64_t value,
     CXLType2Dev *ct2 = opaque;
     uint8_t buf[8];
 
+    if (!ct2->engine) {
+        return; /* a processor was on its way here while the device went */
+    }
     if (ct2->id->sfc_regs) {
         cxl_sfc_write(&ct2->sfc);
     } else {
@@ -257,9 +260,8 @@ void cxl_type2_engine_reset(CXLType2Dev *ct2)
     cxl_accel_reset(&ct2->accel);
     cxl_sfc_reset(&ct2->sfc);
     if (ct2->id->sram_offset) {
-        uint64_t size = memory_region_size(&ct2->sram);
-
-        memset(memory_region_get_ram_ptr(&ct2->sram), 0, size);
-        memory_region_set_dirty(&ct2->sram, 0, size);
+        /* Not marked dirty: TCG has to go on watching pages with code */
+        memset(memory_region_get_ram_ptr(&ct2->sram), 0,
+               memory_region_size(&ct2->sram));
     }
 }

@@ -56,6 +56,7 @@ struct CXLType2Dev {
     bool in_cxl_reset;          /* right now, in the guest's write */
     bool reset_clears;
     uint64_t reset_cleared;     /* bytes of HDM */
+    bool reset_discards;        /* by giving them back to the host */
 };
 
 /* How to call a device in a message: by the name that the user gave it */

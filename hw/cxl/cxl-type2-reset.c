@@ -19,33 +19,37 @@
 
 /* What a CXL reset takes at least, so that its end can be seen to come */
 #define RESET_NS (10 * SCALE_MS)
-/* HDM that is cleared in one go, where it cannot be given back */
+/* HDM that is cleared in one go: given back, or written */
+#define DISCARD_STEP (1 * GiB)
 #define CLEAR_STEP (64 * MiB)
 
 /*
- * Give the pages back: what is read then is 0.  Not where that would clear
- * a file too of which this is a private copy, or pages are pinned.
+ * Give pages back: what is read then is 0.  Not where that would clear a
+ * file too of which this is a private copy, or pages are pinned.
  */
-static bool hdm_discard(CXLType2Dev *ct2)
+static bool hdm_discard(CXLType2Dev *ct2, uint64_t offset, uint64_t len)
 {
     RAMBlock *block = ct2->hdm->ram_block;
 
     return !ram_block_discard_is_disabled() &&
            (qemu_ram_is_shared(block) || qemu_ram_get_fd(block) < 0) &&
-           ram_block_discard_range(block, 0, ct2->hdm_size) == 0;
+           ram_block_discard_range(block, offset, len) == 0;
 }
 
+/* Unmapped as written, so that TCG forgets the code that was there */
 static void hdm_clear_step(CXLType2Dev *ct2)
 {
-    uint64_t len = MIN(ct2->hdm_size - ct2->reset_cleared, CLEAR_STEP);
+    uint64_t left = ct2->hdm_size - ct2->reset_cleared;
+    hwaddr len = MIN(left, ct2->reset_discards ? DISCARD_STEP : CLEAR_STEP);
+    void *mem = address_space_map(&ct2->hdm_as, ct2->reset_cleared, &len,
+                                  true, MEMTXATTRS_UNSPECIFIED);
 
-    if (!ct2->reset_cleared && hdm_discard(ct2)) {
-        len = ct2->hdm_size;
-    } else {
-        memset(memory_region_get_ram_ptr(ct2->hdm) + ct2->reset_cleared, 0,
-               len);
+    if (!ct2->reset_discards || !hdm_discard(ct2, ct2->reset_cleared, len)) {
+        ct2->reset_discards = false;
+        len = MIN(len, CLEAR_STEP);
+        memset(mem, 0, len);
     }
-    memory_region_set_dirty(ct2->hdm, ct2->reset_cleared, len);
+    address_space_unmap(&ct2->hdm_as, mem, len, true, len);
     ct2->reset_cleared += len;
     trace_cxl_type2_reset_clear(cxl_type2_name(ct2), ct2->reset_cleared,
                                 ct2->hdm_size);
@@ -87,6 +91,7 @@ void cxl_type2_reset_start(CXLType2Dev *ct2)
     cxl_hdm_gate_set(&ct2->gate, CXL_HDM_GATE_RESET, true);
     ct2->reset_clears = cxl_type2_config_mem_clear(ct2);
     ct2->reset_cleared = 0;
+    ct2->reset_discards = true;
     /* Of config space it takes as much as an FLR */
     ct2->in_cxl_reset = true;
     pci_device_reset(PCI_DEVICE(ct2));

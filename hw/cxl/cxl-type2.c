@@ -66,6 +66,12 @@ static bool type2_check_memory(CXLType2Dev *ct2, Error **errp)
         return false;
     }
     ct2->hdm = host_memory_backend_get_memory(ct2->memdev);
+    if (memory_region_is_rom(ct2->hdm)) {
+        error_setg(errp, "memory backend '%s' is read-only, but guest and "
+                   "device write to the HDM: set readonly=off, or rom=off for "
+                   "a private copy of the file", backend);
+        return false;
+    }
     ct2->hdm_size = memory_region_size(ct2->hdm);
     size = size_to_str(ct2->hdm_size);
     if (!ct2->hdm_size || ct2->hdm_size % CXL_HDM_DECODER_ALIGN) {
@@ -114,6 +120,7 @@ static void type2_hdm_init(CXLType2Dev *ct2)
 static void type2_hdm_exit(CXLType2Dev *ct2)
 {
     cxl_hdm_gate_exit(&ct2->gate);
+    cxl_hdm_regs_exit(&ct2->regs);
     cxl_hdm_path_unmap(ct2->path);
     cxl_hdm_path_free(ct2->path);
     ct2->path = NULL;

@@ -316,6 +316,7 @@ void vfio_cxl_exit(VFIOPCIDevice *vdev)
         return;
     }
     cxl_hdm_gate_exit(&cxl->gate);
+    cxl_hdm_regs_exit(&cxl->regs);
     if (cxl->path) {
         cxl_hdm_path_unmap(cxl->path);
         cxl_hdm_path_free(cxl->path);

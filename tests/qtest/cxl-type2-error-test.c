@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include <glib/gstdio.h>
 #include "hw/pci/pci_regs.h"
 #include "qemu/timer.h"
 #include "qobject/qdict.h"
@@ -182,12 +183,33 @@ static void test_error(const void *data)
     g_free(run.err);
 }
 
+/* Memory that QEMU itself cannot write: a CXL reset may have to clear it */
+static void test_read_only(void)
+{
+    static const char *const words[] = { "'mem'", "read-only", "rom=off" };
+    g_autofree char *name = NULL;
+    g_autofree char *memory = NULL;
+    int fd = g_file_open_tmp("cxl-type2-XXXXXX", &name, NULL);
+    Case c = { .device = "bus=rp0,memdev=mem" };
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, HDM_SIZE), ==, 0);
+    close(fd);
+    memory = g_strdup_printf("-object memory-backend-file,id=mem,size=256M,"
+                             "readonly=on,mem-path=%s", name);
+    c.memory = memory;
+    memcpy(c.expect, words, sizeof(words));
+    test_error(&c);
+    g_unlink(name);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/cxl-type2/monitor", test_monitor);
     qtest_add_func("/cxl-type2/hotplug", test_hotplug);
     qtest_add_func("/cxl-type2/fixed", test_fixed);
+    qtest_add_func("/cxl-type2/error/memory-read-only", test_read_only);
     for (int i = 0; i < ARRAY_SIZE(cases); i++) {
         g_autofree char *path = g_strdup_printf("/cxl-type2/error/%s",
                                                 cases[i].name);

@@ -306,9 +306,9 @@ static void test_cxl_reset(void)
     type2_stop(&r);
 }
 
-static void check_clear(Type2Rig *r)
+static void check_clear(Type2Rig *r, uint64_t size)
 {
-    for (uint64_t at = 0; at < HDM_SIZE; at += 16 * MiB) {
+    for (uint64_t at = 0; at < size; at += 16 * MiB) {
         qtest_writeq(r->q, VIRT_WINDOW + at, PATTERN);
     }
     type2_set_ctrl2(r, CTRL2_CLEAR);
@@ -317,7 +317,7 @@ static void check_clear(Type2Rig *r)
         qtest_clock_step(r->q, RESET_NS);
     }
     vfio_cxl_machine_enumerate(r->m, VIRT_MMIO64);
-    for (uint64_t at = 0; at < HDM_SIZE; at += 16 * MiB) {
+    for (uint64_t at = 0; at < size; at += 16 * MiB) {
         g_assert_cmphex(qtest_readq(r->q, VIRT_WINDOW + at), ==, 0);
     }
 }
@@ -329,7 +329,18 @@ static void test_clear_anonymous(void)
 
     type2_start_with(&r, NULL, "-object memory-backend-ram,id=m2,size=256M "
                      "-device cxl-type2,id=hdm0,bus=rp0,memdev=m2");
-    check_clear(&r);
+    check_clear(&r, HDM_SIZE);
+    type2_stop(&r);
+}
+
+/* More than is given back to the host in one go */
+static void test_clear_large(void)
+{
+    Type2Rig r;
+
+    type2_start_with(&r, NULL, "-object memory-backend-memfd,id=m2,size=2304M "
+                     "-device cxl-type2,id=hdm0,bus=rp0,memdev=m2");
+    check_clear(&r, 2304 * MiB);
     type2_stop(&r);
 }
 
@@ -352,11 +363,70 @@ static void test_clear_private(void)
                               "-device cxl-type2,id=hdm0,bus=rp0,memdev=m2",
                               name);
     type2_start_with(&r, NULL, options);
-    check_clear(&r);
+    check_clear(&r, HDM_SIZE);
     type2_stop(&r);
     g_assert_true(g_file_get_contents(name, &now, NULL, NULL));
     g_assert_cmpstr(now, ==, text);
     g_unlink(name);
+}
+
+/*
+ * What a processor runs: each time that the word at FLAG becomes other than
+ * 0 it calls what is at the start of the HDM, which gives a number, stores
+ * that at FLAG + 8 and the word at FLAG + 16, and clears the flag.
+ */
+#define CODE (VIRT_RAM + 0x80000)
+#define FLAG (VIRT_RAM + 0x100000)
+
+static const uint32_t code[] = {
+    0xd2c02000,     /* mov   x0, #0x10000000000 */
+    0xd2a80203,     /* mov   x3, #0x40100000 */
+    0xf9400062,     /* 1: ldr  x2, [x3] */
+    0xb4ffffe2,     /* cbz   x2, 1b */
+    0xd63f0000,     /* blr   x0 */
+    0xf9000461,     /* str   x1, [x3, #8] */
+    0xf9000862,     /* str   x2, [x3, #16] */
+    0xf900007f,     /* str   xzr, [x3] */
+    0x17fffffa,     /* b     1b */
+};
+
+static void processor_calls(Type2Rig *r, uint32_t number)
+{
+    int64_t end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+
+    qtest_writel(r->q, VIRT_WINDOW, 0xd2800001 | number << 5); /* mov x1, # */
+    qtest_writel(r->q, VIRT_WINDOW + 4, 0xd65f03c0);           /* ret */
+    qtest_writeq(r->q, FLAG, number);
+    while (qtest_readq(r->q, FLAG + 16) != number) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    g_assert_cmphex(qtest_readq(r->q, FLAG + 8), ==, number);
+}
+
+/* Of code in memory that was cleared, no translation is left */
+static void test_clear_code(void)
+{
+    g_autofree char *options = g_strdup_printf("-accel tcg -S -device loader,"
+        "addr=0x%" PRIx64 ",cpu-num=0 " TYPE2_DEVICE, (uint64_t)CODE);
+    Type2Rig r;
+
+    type2_start_with(&r, NULL, options);
+    for (int i = 0; i < ARRAY_SIZE(code); i++) {
+        qtest_writel(r.q, CODE + i * 4, code[i]);
+    }
+    qtest_qmp_assert_success(r.q, "{'execute': 'cont'}");
+    processor_calls(&r, 1);
+    processor_calls(&r, 2);
+    type2_set_ctrl2(&r, CTRL2_CLEAR);
+    type2_set_ctrl2(&r, CTRL2_CLEAR | CTRL2_RESET);
+    while (!(type2_dvsec_word(&r, DVSEC_STATUS2) & STATUS2_DONE)) {
+        g_usleep(1000);
+    }
+    vfio_cxl_machine_enumerate(r.m, VIRT_MMIO64);
+    g_assert_cmphex(qtest_readq(r.q, VIRT_WINDOW), ==, 0);
+    processor_calls(&r, 3);
+    type2_stop(&r);
 }
 
 /* -- the other identity -- */
@@ -401,7 +471,9 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type2/resets", test_resets);
     qtest_add_func("/cxl-type2/cxl-reset", test_cxl_reset);
     qtest_add_func("/cxl-type2/clear-anonymous", test_clear_anonymous);
+    qtest_add_func("/cxl-type2/clear-large", test_clear_large);
     qtest_add_func("/cxl-type2/clear-private", test_clear_private);
+    qtest_add_func("/cxl-type2/clear-code", test_clear_code);
     qtest_add_func("/cxl-type2/sfc", test_sfc);
     return g_test_run();
 }

@@ -422,6 +422,21 @@ static void test_hmp(void)
     vfio_cxl_server_stop(s);
 }
 
+/* A guest may have tried to commit nothing */
+static void test_hmp_empty(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(s, NULL, NULL, GUEST);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+    g_autofree char *text = NULL;
+
+    vfio_cxl_commit(m->qts, m->hdm_block, VIRT_WINDOW, 0, 0, 0x200);
+    text = qtest_hmp(m->qts, "info cxl");
+    check_line(text, "decoder 0: 0x10000000000 (0 B), not committed, ERROR");
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -435,5 +450,6 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/query/two-bridges", test_two_bridges);
     qtest_add_func("/vfio/cxl/query/none", test_none);
     qtest_add_func("/vfio/cxl/query/hmp", test_hmp);
+    qtest_add_func("/vfio/cxl/query/hmp-empty", test_hmp_empty);
     return g_test_run();
 }

@@ -57,8 +57,9 @@ typedef struct CXLHDMWish {
  * is the only target of a window.  The first free range in window order is
  * taken, or the one at @wish->offset of the bridge's first window.  The
  * bridge's decoder is committed and locked to it at each reset of the
- * bridge, and at once for a hot-plugged endpoint.  With @wish->guest nothing
- * is reserved and the bridge's decoders are left to the guest.
+ * bridge, and at once for a hot-plugged endpoint.  With @wish->guest no range
+ * is reserved and the bridge's decoders are left to the guest.  No other
+ * device can be plugged below the port until cxl_hdm_path_free().
  *
  * Returns: the path, or NULL.
  */

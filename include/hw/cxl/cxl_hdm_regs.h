@@ -36,6 +36,13 @@ void cxl_hdm_regs_init(CXLHDMRegs *regs, Object *owner, uint64_t size,
                        uint64_t hdm_size, uint32_t capability);
 
 /**
+ * cxl_hdm_regs_exit: from now on writes have no effect
+ * @regs: the registers; before the end of their path.  A processor may still
+ *        get to them until the device is finalized.
+ */
+void cxl_hdm_regs_exit(CXLHDMRegs *regs);
+
+/**
  * cxl_hdm_regs_reset: the decoder after a reset: committed and locked by
  * QEMU, or left to the guest
  * @regs: the registers
