@@ -2,7 +2,8 @@
 """Bandwidth of HDM in the nested guest, and what the device costs at boot.
 
 Both compare what is measured side by side in alternating slices, as make
-bench does: what else runs on the machine meets both alike.
+bench does: what else runs on the machine meets both alike. They are figures
+with a goal beside them, and no tests: a busy machine must not fail one.
 """
 
 import queue
@@ -12,7 +13,7 @@ from typing import Any
 
 from bench_guest import parse_samples
 from bench_stats import figure, ratios
-from guest_facts import Row, judged
+from guest_facts import Row
 from guest_run import Steps
 from kernel_guest import BOOT_LIMIT_S, booted, plan
 from kernel_machine import Guest, Host
@@ -22,10 +23,10 @@ SAMPLE_MS = 300
 SPANS = (64 << 10, 32 << 20)
 WIDTH = 8
 TARGETS = "hdm=/dev/cxl_accel0@0 ram=4k ram-huge=huge"
-BANDWIDTH_LEAST = 0.95
+BANDWIDTH_GOAL = 0.95
 PAIRS = 3
 SLICE_S = 3.0
-BOOT_MOST = 1.05
+BOOT_GOAL = 1.05
 MARKER = "=== begin report ==="
 BENCH_LIMIT_S = 600.0
 
@@ -62,9 +63,8 @@ def _bandwidth_row(samples: list[dict[str, Any]], op: str) -> Row:
                     + ", ".join(f"{name} " + " ".join(f"{v:.0f}" for v in mbs)
                                 for name, mbs in found.items()))
     ratio = figure(over).median
-    return judged(f"bandwidth, {op}", f"HDM / RAM {ratio:.3f}: "
-                  + "; ".join(text),
-                  [(ratio >= BANDWIDTH_LEAST, f"at least {BANDWIDTH_LEAST}")])
+    return Row(f"bandwidth, {op}", f"HDM / RAM {ratio:.3f} (goal: at least "
+               f"{BANDWIDTH_GOAL}): " + "; ".join(text))
 
 
 @dataclass
@@ -120,8 +120,7 @@ def boot(host: Host, steps: Steps) -> list[Row]:
         steps.say(f"pair of boots {number + 1} of {PAIRS}")
         pairs.append(boot_pair(host, number))
     seen = figure(ratios([p[1] for p in pairs], [p[0] for p in pairs]))
-    return [judged("boot with / without the device",
-                   f"{seen.median:.3f} ({seen.low:.3f} to {seen.high:.3f}); "
-                   "s " + ", ".join(f"{p[1]:.2f} / {p[0]:.2f}"
-                                    for p in pairs),
-                   [(seen.median <= BOOT_MOST, f"at most {BOOT_MOST}")])]
+    return [Row("boot with / without the device",
+                f"{seen.median:.3f} ({seen.low:.3f} to {seen.high:.3f}; goal: "
+                f"at most {BOOT_GOAL}); s "
+                + ", ".join(f"{p[1]:.2f} / {p[0]:.2f}" for p in pairs))]
