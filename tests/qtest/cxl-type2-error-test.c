@@ -97,6 +97,12 @@ static void test_fixed(void)
         "'cxl-hdm-offset', 'value': 0",
         "'memdev', 'value': '/objects/mem'",
     };
+    static const struct {
+        const char *name, *value;
+    } kept[] = {
+        { "identity", "accel" }, { "cxl-hdm-commit", "firmware" },
+        { "memdev", "/objects/mem" },
+    };
     Type2Rig r;
     QDict *reply;
 
@@ -108,6 +114,13 @@ static void test_fixed(void)
 
         reply = qtest_qmp(r.q, set, NULL);
         qmp_expect_error_and_unref(reply, "GenericError");
+    }
+    for (int i = 0; i < ARRAY_SIZE(kept); i++) {
+        reply = qtest_qmp(r.q, "{'execute': 'qom-get', 'arguments': {'path': "
+                          "'/machine/peripheral/hdm0', 'property': %s}}",
+                          kept[i].name);
+        g_assert_cmpstr(qdict_get_str(reply, "return"), ==, kept[i].value);
+        qobject_unref(reply);
     }
     /* nor can the machine be saved */
     reply = qtest_qmp(r.q, "{'execute': 'migrate', 'arguments': {'uri': "

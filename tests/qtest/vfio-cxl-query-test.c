@@ -124,6 +124,15 @@ static void check_memory(QTestState *q, uint64_t base, const char *blocked)
     qobject_unref(info);
 }
 
+/* What people see */
+static void check_line(const char *text, const char *line)
+{
+    if (!strstr(text, line)) {
+        g_test_message("%s", text);
+        g_error("no '%s' in info cxl", line);
+    }
+}
+
 /* -- a passed-through device -- */
 
 static void test_device(void)
@@ -294,6 +303,7 @@ static void test_type3_odd(void)
         "-device cxl-type3,bus=rp0,volatile-memdev=t3mem,id=t3", NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     uint64_t blocks[] = { m->hdm_block, BRIDGE_HDM };
+    g_autofree char *text = NULL;
     QTestState *q = m->qts;
     uint32_t code;
     int i;
@@ -307,6 +317,18 @@ static void test_type3_odd(void)
         qobject_unref(query(q));
         qtest_readl(q, VIRT_WINDOW + 4 * GiB - 4);
     }
+
+    /* The same for people: two ways in window 0, then outside of it */
+    qtest_writel(q, m->hdm_block + HDM_CTRL, 0);
+    vfio_cxl_commit(q, m->hdm_block, VIRT_WINDOW, SIZE, SIZE, 0x210);
+    text = qtest_hmp(q, "info cxl");
+    check_line(text, "committed, 2 ways of 256 bytes, skips 0x10000000");
+    check_line(text, "in window 0, NOT MAPPED");
+    g_free(g_steal_pointer(&text));
+    qtest_writel(q, m->hdm_block + HDM_CTRL, 0);
+    vfio_cxl_commit(q, m->hdm_block, VIRT_WINDOW + 4 * GiB, SIZE, 0, 0x200);
+    text = qtest_hmp(q, "info cxl");
+    check_line(text, "in no window, NOT MAPPED");
     vfio_cxl_machine_stop(m);
 }
 
@@ -342,6 +364,7 @@ static void test_two_bridges(void)
         "-device pxb-cxl,bus_nr=2,bus=pcie.0,id=cxl.2", NULL);
     QTestState *q = qtest_init(args);
     QDict *info = query(q), *part = entry(info, "windows", 1, 2);
+    g_autofree char *text = NULL;
 
     g_assert_cmphex(qdict_get_int(part, "base"), ==, VIRT_WINDOW + GiB);
     g_assert_cmpint(qdict_get_int(part, "interleave-ways"), ==, 2);
@@ -349,6 +372,8 @@ static void test_two_bridges(void)
     check_joined(part, "targets", "/machine/peripheral/cxl.2," BRIDGE);
     check_string(entry(info, "host-bridges", 0, 2), "id", "cxl.2");
     check_string(entry(info, "host-bridges", 1, 2), "id", "cxl.1");
+    text = qtest_hmp(q, "info cxl");
+    check_line(text, "to cxl.2 cxl.1, 2 ways of 8192 bytes");
     qobject_unref(info);
     qtest_quit(q);
 }
@@ -383,14 +408,6 @@ static void test_none(void)
 }
 
 /* -- for people -- */
-
-static void check_line(const char *text, const char *line)
-{
-    if (!strstr(text, line)) {
-        g_test_message("%s", text);
-        g_error("no '%s' in info cxl", line);
-    }
-}
 
 static void test_hmp(void)
 {
