@@ -97,29 +97,48 @@ static void sigbus_bh(void *opaque)
 }
 
 /*
- * KVM found no memory behind an access of the guest, and tells no more.  Touch
- * each page that the guest can reach: SIGBUS tells which device it is.
+ * Touch pages of all mappings that the guest can reach, in steps of @step
+ * bytes, at most of the whole mapping.  Returns: whether SIGBUS came.
  */
-static bool kvm_fault(void)
+static bool probe(uintptr_t step)
 {
-    size_t step = qemu_real_host_page_size();
     bool found = false;
     HDMMapping *m;
 
     for (m = mappings; m; m = m->next) {
         uintptr_t offset;
 
-        if (m->cxl && !m->cxl->gate.reasons) {
-            for (offset = 0; offset < m->size && !qatomic_read(&m->fault);
-                 offset += step) {
-                (void)qatomic_read((uint8_t *)(m->start + offset));
-            }
-            sigbus_bh(m);
+        if (!m->cxl || m->cxl->gate.reasons) {
+            continue;
         }
-        /* Also if another processor came first: then the gate is closed */
-        found |= m->cxl && qatomic_read(&m->fault);
+        for (offset = 0; offset < m->size && !qatomic_read(&m->fault);
+             offset += MIN(step, m->size)) {
+            (void)qatomic_read((uint8_t *)(m->start + offset));
+        }
+        found |= qatomic_read(&m->fault);
+        sigbus_bh(m);
     }
     return found;
+}
+
+/*
+ * KVM found no memory behind an access of the guest, and tells no more: SIGBUS
+ * tells which device it is.  Most often a device is out of reach as a whole,
+ * and one page of each is enough; else each page has to be touched.
+ */
+static bool kvm_fault(void)
+{
+    HDMMapping *m;
+
+    if (probe(UINTPTR_MAX) || probe(qemu_real_host_page_size())) {
+        return true;
+    }
+    /* Another processor may have come first: then a gate is closed by now */
+    for (m = mappings; m && !(m->cxl && qatomic_read(&m->fault));
+         m = m->next) {
+        ;
+    }
+    return m != NULL;
 }
 
 /* Of the threads that run guest code, only KVM's have it unblocked */
