@@ -60,6 +60,8 @@ REFUSALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "name": (("/s0=1G", "--name", "a b"), ("'a b'", "letters")),
     "relative disk": (("/s0=1G", "--disk", "d.qcow2"), ("disk d.qcow2",
                                                         "absolute")),
+    "relative QMP socket": (("/s0=1G", "--qmp", "q.sock"), (
+        "QMP socket q.sock", "absolute")),
     "BAR": (("/s0=1G", "--bar", "big"), ("BAR size 'big'",)),
     "unknown option": (("/s0=1G", "--bridge"), ("--bridge", "--help")),
 }
@@ -80,6 +82,10 @@ PLANS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room for BARs": (
         ("01:00.0=64G", "02:00.0=64G", "--bar", "200G"),
         ("highmem-mmio-size=1T", "pref64-reserve=256G")),
+    "second monitor": (
+        ("/s0=1G", "--qmp", "/run/q,1.sock"),
+        ('<qemu:arg value="-qmp"/>',
+         '"unix:/run/q,,1.sock,server=on,wait=off"')),
     "memlock": (
         ("01:00.0=64G", "--memory", "16G"),
         # 16 GiB, 64 GiB, 1 GiB and 256 MiB

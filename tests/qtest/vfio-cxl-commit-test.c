@@ -196,12 +196,10 @@ static void test_guest_shared_window(void)
 
 /* -- the guest commits, and the bridge has decoders -- */
 
-#define TWO_PORTS "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
-
 static void test_guest_path(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(s, NULL, TWO_PORTS, GUEST);
+    g_autofree char *args = vfio_cxl_args(s, NULL, VFIO_CXL_PORT_9, GUEST);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
     uint64_t d = m->hdm_block, b = BRIDGE_HDM;
@@ -248,7 +246,7 @@ static void test_guest_two(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
     VFIOCXLServer *s2 = vfio_cxl_server_start("--identity sfc");
-    g_autofree char *one = vfio_cxl_args(s, NULL, TWO_PORTS, GUEST);
+    g_autofree char *one = vfio_cxl_args(s, NULL, VFIO_CXL_PORT_9, GUEST);
     g_autofree char *two = g_strdup_printf(
         "%s -device '{\"driver\":\"vfio-user-pci\",\"bus\":\"rp1\","
         "\"socket\":{\"type\":\"unix\",\"path\":\"%s\"}}'", one, s2->socket);
@@ -283,7 +281,7 @@ static void test_guest_below(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
     VFIOCXLServer *s2 = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(s, NULL, TWO_PORTS, GUEST);
+    g_autofree char *args = vfio_cxl_args(s, NULL, VFIO_CXL_PORT_9, GUEST);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
     uint64_t b = BRIDGE_HDM;
@@ -309,7 +307,7 @@ static void test_guest_below(void)
 static void test_bridge_rules(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(s, NULL, TWO_PORTS, NULL);
+    g_autofree char *args = vfio_cxl_args(s, NULL, VFIO_CXL_PORT_9, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
     uint64_t b = BRIDGE_HDM;
@@ -370,7 +368,7 @@ static void test_plug_beside_nonsense(void)
         { 0, 0 }, { -(uint64_t)SIZE, SIZE }, { VIRT_WINDOW, 8 * GiB },
     };
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, TWO_PORTS, NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_PORT_9, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     int i;
 
@@ -403,7 +401,7 @@ static void test_offset(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
     VFIOCXLServer *s2 = vfio_cxl_server_start(NULL);
-    g_autofree char *one = vfio_cxl_args(s, NULL, TWO_PORTS,
+    g_autofree char *one = vfio_cxl_args(s, NULL, VFIO_CXL_PORT_9,
                                          "\"cxl-hdm-offset\":1073741824");
     g_autofree char *two = g_strdup_printf(
         "%s -device '{\"driver\":\"vfio-user-pci\",\"bus\":\"rp1\","

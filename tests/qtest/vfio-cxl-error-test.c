@@ -216,7 +216,7 @@ static void test_offset_taken(void)
                                                  "--hdm-size 512M");
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
     g_autofree char *more = g_strdup_printf(
-        "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+        VFIO_CXL_PORT_9
         "-device '{\"driver\":\"vfio-user-pci\",\"bus\":\"rp1\","
         "\"id\":\"first\",\"cxl-hdm-offset\":536870912,"
         "\"socket\":{\"type\":\"unix\",\"path\":\"%s\"}}'", first->socket);

@@ -94,8 +94,7 @@ static void test_passthrough(void)
 static void test_guest_commits(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(s, NULL,
-        "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3", GUEST);
+    g_autofree char *args = vfio_cxl_args(s, NULL, VFIO_CXL_PORT_9, GUEST);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
 

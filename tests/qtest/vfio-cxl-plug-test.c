@@ -15,8 +15,6 @@
 #define BRIDGE_HDM (VIRT_CXL_HOST + 0x1128)
 #define PATTERN 0x1122334455667788ull
 
-#define TWO_PORTS "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
-
 /* A decoder that leads to one of the ports above, or to none */
 static void check_decoder(VFIOCXLMachine *m, int decoder, uint32_t port,
                           uint64_t offset)
@@ -84,7 +82,7 @@ static void test_offset(void)
 {
     VFIOCXLServer *a = vfio_cxl_server_start(NULL);
     VFIOCXLServer *b = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, TWO_PORTS, NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_PORT_9, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
 
     /* a at 2 takes the first decoder, so that b has no way to 0 */
@@ -130,7 +128,7 @@ static void test_gap(void)
 {
     VFIOCXLServer *a = vfio_cxl_server_start(NULL);
     VFIOCXLServer *b = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, TWO_PORTS, NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_PORT_9, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     const uint64_t none = UINT64_MAX;
 

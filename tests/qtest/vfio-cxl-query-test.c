@@ -214,8 +214,7 @@ static void test_plain(void)
 static void test_guest_commits(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(s, NULL,
-        "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3", GUEST);
+    g_autofree char *args = vfio_cxl_args(s, NULL, VFIO_CXL_PORT_9, GUEST);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
     QDict *info;
@@ -274,7 +273,7 @@ static void test_type3(void)
 static void test_type3_bridge(void)
 {
     g_autofree char *args = vfio_cxl_args(NULL, NULL, TYPE3
-        "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+        VFIO_CXL_PORT_9
         "-device cxl-type3,bus=rp0,volatile-memdev=t3mem,id=t3", NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
@@ -299,7 +298,7 @@ static void test_type3_bridge(void)
 static void test_type3_odd(void)
 {
     g_autofree char *args = vfio_cxl_args(NULL, NULL, TYPE3
-        "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+        VFIO_CXL_PORT_9
         "-device cxl-type3,bus=rp0,volatile-memdev=t3mem,id=t3", NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     uint64_t blocks[] = { m->hdm_block, BRIDGE_HDM };
@@ -413,7 +412,7 @@ static void test_hmp(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
     g_autofree char *args = vfio_cxl_args(s, NULL, TYPE3
-        "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+        VFIO_CXL_PORT_9
         "-device cxl-upstream,bus=rp1,id=us0 "
         "-device cxl-downstream,port=3,bus=us0,id=ds0,chassis=0,slot=4 "
         "-device cxl-type3,bus=ds0,volatile-memdev=t3mem,id=t3", NULL);

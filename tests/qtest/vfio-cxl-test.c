@@ -303,7 +303,7 @@ static void test_two_devices(void)
                                               "--identity accel");
     g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
     g_autofree char *two = g_strdup_printf(
-        "%s -device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+        "%s " VFIO_CXL_PORT_9
         "-device '{\"driver\":\"vfio-user-pci\",\"bus\":\"rp1\","
         "\"socket\":{\"type\":\"unix\",\"path\":\"%s\"}}'", args, s2->socket);
     VFIOCXLMachine *m = vfio_cxl_machine_start(two);
@@ -407,7 +407,7 @@ static void test_hotplug_beside_guest(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
     g_autofree char *args = vfio_cxl_args(
-        NULL, NULL, "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+        NULL, NULL, VFIO_CXL_PORT_9
         "-object memory-backend-ram,id=t3mem,size=256M "
         "-device cxl-type3,bus=rp1,volatile-memdev=t3mem,id=t3", NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);

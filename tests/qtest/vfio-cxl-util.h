@@ -74,6 +74,10 @@ uint64_t *vfio_cxl_server_mem(const VFIOCXLServer *server, size_t size);
 /* CXL properties of the usual machine: one window of 4 GiB */
 #define VFIO_CXL_WINDOW "cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G"
 
+/* Another port of the usual machine's bridge */
+#define VFIO_CXL_PORT_9 \
+    "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
+
 /**
  * vfio_cxl_args: a command line: windows, bridge, port, device
  * @server: NULL for a machine without the device
