@@ -122,7 +122,8 @@ def _build(overlay: Overlay, ours: set[str], target: Target) -> None:
                 continue
             is_main = how.source == target.main
             source = target.source() if is_main else TREE / how.source
-            made = home / "obj" / (Path(how.source).name + ".o")
+            # Two files may have the same name in different folders.
+            made = home / "obj" / how.output.replace("/", "_")
             made.parent.mkdir(exist_ok=True)
             run_quietly([*clang, *how.portable(), *FLAGS,
                          "-iquote", (TREE / how.source).parent,
