@@ -79,10 +79,14 @@ static void sigbus_handler(int sig, siginfo_t *info, void *context)
     }
 }
 
+/* Processors that may have met what was found, and have not told yet */
+static unsigned int late_cpus;
+
 static void sigbus_bh(void *opaque)
 {
     HDMMapping *m = opaque;
     VFIOCXL *cxl = m->cxl;
+    CPUState *cpu;
 
     qemu_bh_cancel(m->bh);
     /* Gone, or repaired before this had its turn */
@@ -90,6 +94,10 @@ static void sigbus_bh(void *opaque)
         return;
     }
     cxl_hdm_gate_set(&cxl->gate, CXL_HDM_GATE_MEMORY_ERROR, true);
+    late_cpus = 0;
+    CPU_FOREACH(cpu) {
+        late_cpus++;
+    }
     error_report("vfio %s: the host cannot reach the HDM (SIGBUS): it is "
                  "taken from the guest until a reset of the device succeeds",
                  cxl->vdev->vbasedev.name);
@@ -128,17 +136,9 @@ static bool probe(uintptr_t step)
  */
 static bool kvm_fault(void)
 {
-    HDMMapping *m;
-
-    if (probe(UINTPTR_MAX) || probe(qemu_real_host_page_size())) {
-        return true;
-    }
-    /* Another processor may have come first: then a gate is closed by now */
-    for (m = mappings; m && !(m->cxl && qatomic_read(&m->fault));
-         m = m->next) {
-        ;
-    }
-    return m != NULL;
+    /* No more than may be late: a fault elsewhere must not repeat for ever */
+    return probe(UINTPTR_MAX) || probe(qemu_real_host_page_size()) ||
+           (late_cpus && late_cpus--);
 }
 
 /* Of the threads that run guest code, only KVM's have it unblocked */
