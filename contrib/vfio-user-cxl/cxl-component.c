@@ -14,6 +14,10 @@
 #define HDM_CTRL_COMMIT (1 << 9)
 #define HDM_CTRL_IW_2 (1 << 4)
 #define HDM_CTRL_ERROR (1 << 11)
+#define HDM_CTRL_HOST_ONLY (1 << 12)
+#define HDM_CTRL_BI (1 << 13)
+/* capability: the coherency model that is supported */
+#define HDM_CAP_HOST_ONLY (2 << 21)
 
 unsigned cxl_hdm_decoders(unsigned code)
 {
@@ -28,6 +32,8 @@ static void hdm_init(CxlModel *m)
     const CxlModelConfig *c = &m->config;
     uint64_t size = c->decoder_size_set ? c->decoder_size : c->hdm_size;
     uint32_t ctrl = HDM_CTRL_COMMIT | HDM_CTRL_COMMITTED;
+    /* interleave address bits 8 to 11 and 12 to 14 */
+    uint32_t cap = 0x300 | c->decoder_count_code;
     uint8_t *h = m->hdm;
 
     if (c->not_committed) {
@@ -39,10 +45,15 @@ static void hdm_init(CxlModel *m)
     if (c->interleave) {
         ctrl |= HDM_CTRL_IW_2;
     }
+    if (c->coherency == CXL_MODEL_HDM_H) {
+        ctrl |= HDM_CTRL_HOST_ONLY;
+        cap |= HDM_CAP_HOST_ONLY;
+    } else if (c->coherency == CXL_MODEL_HDM_DB) {
+        ctrl |= HDM_CTRL_BI;
+    }
     memset(m->hdm, 0, sizeof(m->hdm));
     m->hdm_len = CXL_HDM_LEN(cxl_hdm_decoders(c->decoder_count_code));
-    /* interleave address bits 8 to 11 and 12 to 14 */
-    stl_le_p(h, 0x300 | c->decoder_count_code);
+    stl_le_p(h, cap);
     stl_le_p(h + 0x04, HDM_GLOBAL_ENABLE);
     stl_le_p(h + 0x10, (uint32_t)c->host_base);
     stl_le_p(h + 0x14, c->host_base >> 32);

@@ -23,6 +23,7 @@
 #define EXT_DVSEC0 0x160
 #define EXT_DVSEC7 0x1a0
 #define EXT_DVSEC8 0x1c0
+#define EXT_DVSEC5 0x1e0
 
 #define AER_LEN 0x48
 
@@ -37,6 +38,9 @@
 #define DVSEC0_RANGE1 0x18
 #define DVSEC0_RANGE2 0x28
 
+#define CAP_CACHE (1 << 0)
+#define CAP_MEM (1 << 2)
+#define CAP_CACHE_FLUSH (1 << 6)
 #define CTRL2_FLUSH (1 << 1)
 #define CTRL2_RESET (1 << 2)
 #define STATUS2_INVALID (1 << 0)
@@ -116,6 +120,7 @@ static void cfg_caps(CxlModel *m)
     cxl_regs_set(c, CAP_EXP + PCI_EXP_LNKCAP2, 4, 0x3e);
     cxl_regs_set(c, CAP_EXP + PCI_EXP_LNKCTL2, 2, 5);
     cxl_regs_wmask(c, CAP_EXP + PCI_EXP_LNKCTL2, 2, 0xf);
+    cxl_regs_set(c, CAP_EXP + PCI_EXP_LNKSTA2, 2, CXL_TYPE2_LNKSTA2);
 }
 
 static void ext_header(CxlRegs *c, uint16_t off, uint16_t id, uint8_t ver,
@@ -146,26 +151,37 @@ static void cfg_dvsec0(CxlModel *m)
 {
     uint64_t base = m->config.host_base;
     uint64_t size = m->config.hdm_size;
+    bool cache = m->config.coherency == CXL_MODEL_HDM_D;
+    /*
+     * cache, io, mem, hardware init, one HDM range, write-back capable,
+     * reset capable (100 ms), memory clear on reset
+     */
+    uint16_t cap = 0x09df;
     uint16_t d = EXT_DVSEC0;
     CxlRegs *c = &m->cfg;
 
     m->dvsec0 = d;
     m->dvsec0_len = DVSEC0_LEN;
     dvsec_header(c, d, 0, 3, DVSEC0_LEN, EXT_DVSEC7);
-    /*
-     * cache, io, mem, hardware init, one HDM range, write-back capable,
-     * reset capable (100 ms), memory clear on reset
-     */
-    cxl_regs_set(c, d + DVSEC0_CAP, 2, m->config.no_cache ? 0x09de : 0x09df);
+    if (!cache) {
+        cap &= ~(CAP_CACHE | CAP_CACHE_FLUSH);
+    }
+    if (m->config.no_cache) {
+        cap &= ~CAP_CACHE;
+    }
+    if (m->config.no_mem) {
+        cap &= ~CAP_MEM;
+    }
+    cxl_regs_set(c, d + DVSEC0_CAP, 2, cap);
     cxl_regs_set(c, d + DVSEC0_CTRL, 2, 0x0006);
     /* without IO_Enable and Mem_Enable: those two stay set */
-    cxl_regs_wmask(c, d + DVSEC0_CTRL, 2, 0x5ff9);
+    cxl_regs_wmask(c, d + DVSEC0_CTRL, 2, cache ? 0x5ff9 : 0x4000);
     cxl_regs_w1c(c, d + DVSEC0_STATUS, 2, 0x4000);
     cxl_regs_wmask(c, d + DVSEC0_CTRL2, 2, 0x003f);
     cxl_regs_set(c, d + DVSEC0_STATUS2, 2, 0x8000);
     cxl_regs_w1c(c, d + DVSEC0_STATUS2, 2, 0x000f);
     /* 1 MiB of cache */
-    cxl_regs_set(c, d + DVSEC0_CAP2, 2, 0x0102);
+    cxl_regs_set(c, d + DVSEC0_CAP2, 2, cache ? 0x0102 : 0);
     dvsec0_range(c, d + DVSEC0_RANGE1, base, size);
     if (m->config.second_range) {
         dvsec0_range(c, d + DVSEC0_RANGE2, base, size);
@@ -175,7 +191,10 @@ static void cfg_dvsec0(CxlModel *m)
 static void cfg_ext_caps(CxlModel *m)
 {
     const CxlIdentity *id = m->id;
-    uint16_t after_dsn = m->config.no_dvsec ? 0 : EXT_DVSEC0;
+    uint16_t after_dsn = m->config.no_dvsec ? cxl_link_cap_nth(0)->offset :
+                                              EXT_DVSEC0;
+    /* io, mem, 68-byte flits; cache */
+    uint16_t modes = m->config.coherency == CXL_MODEL_HDM_D ? 0x27 : 0x26;
     CxlRegs *c = &m->cfg;
 
     ext_header(c, EXT_AER, PCI_EXT_CAP_ID_ERR, 2, EXT_DSN);
@@ -188,7 +207,7 @@ static void cfg_ext_caps(CxlModel *m)
     cxl_regs_wmask(c, EXT_AER + PCI_ERR_COR_MASK, 4, 0x0000f1c1);
 
     ext_header(c, EXT_DSN, PCI_EXT_CAP_ID_DSN, 1, after_dsn);
-    cxl_regs_set(c, EXT_DSN + 4, 8, 0x0200c5fffe1e9800ULL | id->revision);
+    cxl_regs_set(c, EXT_DSN + 4, 8, m->config.serial);
 
     m->dvsec0 = 0;
     if (m->config.no_dvsec) {
@@ -196,16 +215,34 @@ static void cfg_ext_caps(CxlModel *m)
     }
     cfg_dvsec0(m);
 
-    /* Flex Bus Port, CXL r3.1 8.1.8: cache, io, mem, 68-byte flits */
+    /* Flex Bus Port, CXL r3.1 8.1.8 */
     dvsec_header(c, EXT_DVSEC7, 7, 2, 0x20, EXT_DVSEC8);
-    cxl_regs_set(c, EXT_DVSEC7 + 0x0a, 2, 0x27);
-    cxl_regs_set(c, EXT_DVSEC7 + 0x0c, 2, 0x27);
-    cxl_regs_set(c, EXT_DVSEC7 + 0x0e, 2, 0x27);
+    cxl_regs_set(c, EXT_DVSEC7 + 0x0a, 2, modes);
+    cxl_regs_set(c, EXT_DVSEC7 + 0x0c, 2, modes);
+    cxl_regs_set(c, EXT_DVSEC7 + 0x0e, 2, modes);
 
     /* Register Locator, CXL r3.1 8.1.9: one entry, the component block */
-    dvsec_header(c, EXT_DVSEC8, 8, 0, 0x14, 0);
+    dvsec_header(c, EXT_DVSEC8, 8, 0, 0x14, EXT_DVSEC5);
     cxl_regs_set(c, EXT_DVSEC8 + 0x0c, 4,
                  (id->comp_offset & 0xffff0000) | 1 << 8 | id->comp_bar);
+
+    /* GPF, CXL r3.1 8.1.7: nothing to save, the memory is volatile */
+    dvsec_header(c, EXT_DVSEC5, 5, 0, 0x10, cxl_link_cap_nth(0)->offset);
+}
+
+static void cfg_link_caps(CxlModel *m)
+{
+    const CxlLinkCap *cap, *next;
+
+    for (unsigned i = 0; (cap = cxl_link_cap_nth(i)); i++) {
+        next = cxl_link_cap_nth(i + 1);
+        ext_header(&m->cfg, cap->offset, cap->id, 1, next ? next->offset : 0);
+        for (unsigned r = 0; r < CXL_LINK_CAP_REGS && cap->reg[r].offset;
+             r++) {
+            cxl_regs_set(&m->cfg, cap->offset + cap->reg[r].offset, 4,
+                         cap->reg[r].value);
+        }
+    }
 }
 
 void cxl_cfg_init(CxlModel *m)
@@ -214,6 +251,7 @@ void cxl_cfg_init(CxlModel *m)
     cfg_header(m);
     cfg_caps(m);
     cfg_ext_caps(m);
+    cfg_link_caps(m);
 }
 
 /* Control2 was written: complete what its doorbells asked for */

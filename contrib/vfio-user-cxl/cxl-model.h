@@ -28,11 +28,20 @@
 
 typedef struct CxlModel CxlModel;
 
+/* How host and device keep the memory coherent, CXL r3.1 section 2.2 */
+typedef enum CxlModelCoherency {
+    CXL_MODEL_HDM_D,                /* by CXL.cache: a Type-2 device */
+    CXL_MODEL_HDM_H,                /* by the host alone, without CXL.cache */
+    CXL_MODEL_HDM_DB,               /* by Back-Invalidate, without CXL.cache */
+} CxlModelCoherency;
+
 /* What the caller chooses; the fields below "deviations" are for tests */
 typedef struct CxlModelConfig {
     const CxlIdentity *identity;
     uint64_t hdm_size;              /* bytes, checked by the caller */
     uint64_t host_base;             /* 256 MiB aligned */
+    uint64_t serial;
+    CxlModelCoherency coherency;
     int mem_fd;                     /* backing memory, stays the caller's */
 
     /* deviations from a sane device */
@@ -43,8 +52,9 @@ typedef struct CxlModelConfig {
     bool not_committed;
     bool decoder_error;             /* decoder 0: error, not committed */
     bool decoder_eio;               /* decoder region reads fail */
-    bool no_dvsec;                  /* DVSECs 0, 7 and 8 missing */
-    bool no_cache;                  /* DVSEC 0: no CXL.cache */
+    bool no_dvsec;                  /* DVSECs 0, 5, 7, 8 missing */
+    bool no_cache;                  /* DVSEC 0: no CXL.cache, yet HDM-D */
+    bool no_mem;                    /* DVSEC 0: no CXL.mem */
     bool second_range;              /* DVSEC 0: Range 2 as Range 1 */
     bool reset_fails;
     uint64_t fail_reset;    /* number of the reset that fails, 0: none */

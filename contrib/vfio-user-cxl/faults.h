@@ -39,8 +39,10 @@ typedef struct CxlFaults {
     uint64_t sparse_outside;
     uint64_t argsz_grow;
     bool no_cxl_flag;
+    bool no_reset_flag;
     bool no_dvsec;
     bool no_cache;
+    bool no_mem;
     bool second_range;
     uint64_t odd_bar;
     uint64_t close_at;

@@ -20,6 +20,8 @@ typedef struct Options {
     char *hdm_size;
     char *host_base;
     char *identity;
+    char *coherency;
+    char *serial;
     char *mem_file;
     char *summary;
     char *dma;
@@ -38,6 +40,12 @@ static const GOptionEntry entries[] = {
       "device memory, 256M (default) to 1T in steps of 256M", "SIZE" },
     { "identity", 'i', 0, G_OPTION_ARG_STRING, &opt.identity,
       "pose as this device (default sfc)", "sfc|accel" },
+    { "coherency", 0, 0, G_OPTION_ARG_STRING, &opt.coherency,
+      "kind of memory: of a device with CXL.cache (default hdm-d), or without",
+      "hdm-d|hdm-h|hdm-db" },
+    { "serial", 0, 0, G_OPTION_ARG_STRING, &opt.serial,
+      "serial number of 64 bits (default: made of the socket's path)",
+      "NUMBER" },
     { "mem-file", 0, 0, G_OPTION_ARG_FILENAME, &opt.mem_file,
       "back the device memory with this sparse file; a new client finds it "
       "cleared", "PATH" },
@@ -94,6 +102,44 @@ static bool parse_faults(CxlFaults *faults, Error **errp)
     return true;
 }
 
+static bool parse_coherency(CxlModelCoherency *coherency, Error **errp)
+{
+    static const char *const names[] = {
+        [CXL_MODEL_HDM_D] = "hdm-d",
+        [CXL_MODEL_HDM_H] = "hdm-h",
+        [CXL_MODEL_HDM_DB] = "hdm-db",
+    };
+
+    *coherency = CXL_MODEL_HDM_D;
+    if (!opt.coherency) {
+        return true;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(opt.coherency, names[i]) == 0) {
+            *coherency = i;
+            return true;
+        }
+    }
+    error_setg(errp, "--coherency '%s' is not known; use hdm-d, hdm-h or "
+               "hdm-db", opt.coherency);
+    return false;
+}
+
+/* Devices of one machine have sockets, and so serial numbers, of their own */
+static bool parse_serial(uint64_t *serial, Error **errp)
+{
+    if (!opt.serial) {
+        *serial = CXL_TYPE2_SERIAL(0, g_str_hash(opt.socket));
+        return true;
+    }
+    if (qemu_strtou64(opt.serial, NULL, 0, serial) < 0) {
+        error_setg(errp, "--serial '%s' is not a number of 64 bits; write for "
+                   "example 0x0200c50000000001", opt.serial);
+        return false;
+    }
+    return true;
+}
+
 /* Options and faults into a checked model configuration */
 static bool make_config(CxlModelConfig *config, const CxlFaults *faults,
                         Error **errp)
@@ -121,6 +167,10 @@ static bool make_config(CxlModelConfig *config, const CxlFaults *faults,
                    "example 0x4ac0000000", opt.host_base);
         return false;
     }
+    if (!parse_coherency(&config->coherency, errp) ||
+        !parse_serial(&config->serial, errp)) {
+        return false;
+    }
     config->decoder_size_set = faults->decoder_size != FAULT_NONE;
     config->decoder_size = faults->decoder_size;
     if (faults->decoder_count != FAULT_NONE) {
@@ -132,6 +182,7 @@ static bool make_config(CxlModelConfig *config, const CxlFaults *faults,
     config->decoder_eio = faults->decoder_eio;
     config->no_dvsec = faults->no_dvsec;
     config->no_cache = faults->no_cache;
+    config->no_mem = faults->no_mem;
     config->second_range = faults->second_range;
     config->reset_fails = faults->reset_fails;
     if (faults->fail_reset != FAULT_NONE) {

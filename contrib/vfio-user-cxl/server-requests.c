@@ -195,6 +195,9 @@ static int req_get_info(CxlServer *s, CxlReply *reply)
     if (s->config->faults->no_cxl_flag) {
         info.flags &= ~VFIO_DEVICE_FLAGS_CXL;
     }
+    if (s->config->faults->no_reset_flag) {
+        info.flags &= ~VFIO_DEVICE_FLAGS_RESET;
+    }
     put(reply, &info, sizeof(info));
     return 0;
 }

@@ -58,8 +58,8 @@ static bool hdm_is_endpoint(const CXLHDMBlock *block)
 }
 
 /*
- * The target type of a Type-2 endpoint stays 0, device coherent, as it has
- * no host-only coherent HDM.  A bridge serves both types.
+ * The target range type of an endpoint is that of its memory, which a write
+ * cannot change.  A bridge serves both types.
  */
 static uint32_t hdm_control_mask(const CXLHDMBlock *block)
 {
@@ -147,7 +147,8 @@ uint64_t cxl_hdm_block_read(const CXLHDMBlock *block, hwaddr offset,
     case HDM_SIZE_HI:
         return extract64(d->size, 32, 32);
     case HDM_CONTROL:
-        return d->control;
+        return d->control | (block->host_only ?
+                             R_CXL_HDM_DECODER0_CTRL_TYPE_MASK : 0);
     case HDM_TARGET_LO:
         return extract64(d->target, 0, 32);
     case HDM_TARGET_HI:

@@ -12,6 +12,7 @@
 #include "hw/pci/pci.h"
 #include "hw/pci/pcie.h"
 #include "hw/pci/pcie_aer.h"
+#include "hw/pci/pcie_port.h"
 #include "cxl-type2-int.h"
 
 /* Where the capabilities stand; MSI-X is at 0x50 */
@@ -48,9 +49,6 @@
 
 /* Flex Bus Port, section 8.1.8: cache, io, mem, 68-byte flits */
 #define FLEXBUS_MODES 0x27
-
-/* Serial number, one for all: the reference device's */
-#define SERIAL 0x0200c5fffe1e9800ULL
 
 static uint16_t dvsec_add(PCIDevice *pdev, uint16_t offset, uint16_t id,
                           uint8_t revision, uint16_t length)
@@ -144,6 +142,40 @@ static void dvsecs_init(CXLType2Dev *ct2)
               GPF_DEVICE_DVSEC_LENGTH);
 }
 
+/*
+ * Devices of one machine differ by default: chassis and slot of a root port
+ * are different in the whole machine.
+ */
+static void serial_init(CXLType2Dev *ct2)
+{
+    PCIDevice *pdev = PCI_DEVICE(ct2);
+
+    if (!ct2->serial) {
+        PCIESlot *slot = PCIE_SLOT(pci_bridge_get_device(pci_get_bus(pdev)));
+
+        ct2->serial = CXL_TYPE2_SERIAL(1, slot->chassis << 16 | slot->slot);
+    }
+    pcie_dev_ser_num_init(pdev, EXT_DSN, ct2->serial);
+}
+
+static void link_init(PCIDevice *pdev)
+{
+    const CxlLinkCap *cap;
+
+    pcie_cap_fill_link_ep_usp(pdev, QEMU_PCI_EXP_LNK_X8,
+                              QEMU_PCI_EXP_LNK_32GT);
+    pci_set_word(pdev->config + CAP_EXP + PCI_EXP_LNKSTA2, CXL_TYPE2_LNKSTA2);
+
+    for (unsigned i = 0; (cap = cxl_link_cap_nth(i)); i++) {
+        pcie_add_capability(pdev, cap->id, 1, cap->offset, cap->size);
+        for (unsigned r = 0; r < CXL_LINK_CAP_REGS && cap->reg[r].offset;
+             r++) {
+            pci_set_long(pdev->config + cap->offset + cap->reg[r].offset,
+                         cap->reg[r].value);
+        }
+    }
+}
+
 bool cxl_type2_config_init(CXLType2Dev *ct2, Error **errp)
 {
     PCIDevice *pdev = PCI_DEVICE(ct2);
@@ -170,8 +202,9 @@ bool cxl_type2_config_init(CXLType2Dev *ct2, Error **errp)
     if (pcie_aer_init(pdev, PCI_ERR_VER, EXT_AER, PCI_ERR_SIZEOF, errp) < 0) {
         return false;
     }
-    pcie_dev_ser_num_init(pdev, EXT_DSN, SERIAL | id->revision);
+    serial_init(ct2);
     dvsecs_init(ct2);
+    link_init(pdev);
     cxl_type2_config_reset(ct2);
     return true;
 }

@@ -26,6 +26,7 @@ struct CXLType2Dev {
     int identity;               /* CXLType2Identity */
     int hdm_commit;             /* CxlHdmCommit */
     uint64_t hdm_offset;
+    uint64_t serial;            /* 0 until realized: by its root port */
     HostMemoryBackend *memdev;
 
     const CxlIdentity *id;

@@ -16,6 +16,7 @@
 #include "qemu/cutils.h"
 #include "qemu/module.h"
 #include "hw/cxl/cxl_hdm_device.h"
+#include "hw/cxl/cxl_hdm_port.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci.h"
 #include "hw/qdev-properties.h"
@@ -229,6 +230,7 @@ static void type2_exit(PCIDevice *pdev)
 {
     CXLType2Dev *ct2 = CXL_TYPE2(pdev);
 
+    cxl_hdm_port_set_cache(pdev, false);
     cxl_type2_reset_exit(ct2);
     cxl_type2_engine_exit(ct2);
     msix_uninit(pdev, &ct2->msix_mr, &ct2->msix_mr);
@@ -253,6 +255,7 @@ static void type2_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     type2_comp_init(ct2);
+    cxl_hdm_port_set_cache(pdev, true);
     cxl_type2_reset_init(ct2);
     trace_cxl_type2_realize(cxl_type2_name(ct2), ct2->id->name, ct2->hdm_size,
                             cxl_hdm_path_base(ct2->path));
@@ -318,8 +321,8 @@ static void type2_set_commit(Object *obj, int value, Error **errp)
 static const Property type2_properties[] = {
     DEFINE_PROP_LINK("memdev", CXLType2Dev, memdev, TYPE_MEMORY_BACKEND,
                      HostMemoryBackend *),
-    DEFINE_PROP_SIZE("cxl-hdm-offset", CXLType2Dev, hdm_offset,
-                     CXL_HDM_OFFSET_AUTO),
+    DEFINE_PROP_UINT64("sn", CXLType2Dev, serial, 0),
+    DEFINE_PROP_CXL_HDM_OFFSET("cxl-hdm-offset", CXLType2Dev, hdm_offset),
 };
 
 /* The memory, the engine's work and the decoder are not saved */
@@ -348,9 +351,9 @@ static void type2_class_init(ObjectClass *klass, const void *data)
     device_class_set_props(dc, type2_properties);
     object_class_property_set_description(klass, "memdev",
         "Memory backend of the HDM, a multiple of 256 MiB");
-    object_class_property_set_description(klass, "cxl-hdm-offset",
-        "Where in the CXL fixed memory window the HDM goes, a multiple of "
-        "256 MiB; by default the first free range");
+    object_class_property_set_description(klass, "sn",
+        "Serial number; 0, the default, for one that is made of chassis and "
+        "slot of the root port");
     object_class_property_add_enum(klass, "cxl-hdm-commit", "CxlHdmCommit",
                                    &CxlHdmCommit_lookup, type2_get_commit,
                                    type2_set_commit);

@@ -70,7 +70,7 @@ bool vfio_cxl_hides_dvsec(VFIOPCIDevice *vdev, uint16_t pos)
 {
     const uint8_t *dvsec = PCI_DEVICE(vdev)->config + pos;
 
-    if (vdev->cxl_mode != ON_OFF_AUTO_OFF ||
+    if (!vfio_cxl_is_plain(vdev) ||
         pos + sizeof(DVSECHeader) > vdev->config_size ||
         pci_get_word(dvsec + PCIE_DVSEC_HEADER1_OFFSET) != CXL_VENDOR_ID) {
         return false;

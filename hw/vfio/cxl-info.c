@@ -20,6 +20,19 @@
 
 QEMU_BUILD_BUG_ON(VFIO_CXL_DECODER_DWORDS * 4 != CXL_HDM_BLOCK_SIZE(1));
 
+/* VFIORegion and the accessors of a region have 8 bits for its index */
+static bool check_index(const struct vfio_region_info *info, const char *what,
+                        Error **errp)
+{
+    if (info->index > UINT8_MAX) {
+        error_setg(errp, "the CXL %s region has index %u, but only regions 0 "
+                   "to %d can be used: set cxl=off to use the device as plain "
+                   "PCIe device", what, info->index, UINT8_MAX);
+        return false;
+    }
+    return true;
+}
+
 bool vfio_cxl_check_hdm_region(const struct vfio_region_info *info,
                                Error **errp)
 {
@@ -27,6 +40,9 @@ bool vfio_cxl_check_hdm_region(const struct vfio_region_info *info,
                            VFIO_REGION_INFO_FLAG_WRITE |
                            VFIO_REGION_INFO_FLAG_MMAP;
 
+    if (!check_index(info, "HDM memory", errp)) {
+        return false;
+    }
     if (!info->size || info->size % CXL_HDM_DECODER_ALIGN) {
         error_setg(errp, "HDM region %u has size 0x%" PRIx64 ": an HDM "
                    "decoder needs a multiple of 256 MiB, at least 256 MiB",
@@ -50,6 +66,9 @@ bool vfio_cxl_check_geometry(const struct vfio_region_info *info,
     const struct vfio_region_info_cap_cxl_comp_regs *cap =
         vfio_region_info_cap(info, VFIO_REGION_INFO_CAP_CXL_COMP_REGS);
 
+    if (!check_index(info, "decoder register", errp)) {
+        return false;
+    }
     if (!cap) {
         error_setg(errp, "decoder region %u has no geometry capability "
                    "(number %u): the decoder's place in a BAR is unknown",
@@ -123,6 +142,29 @@ bool vfio_cxl_check_decoder(const uint32_t *regs, uint64_t hdm_size,
         error_setg(errp, "host HDM decoder has size 0x%" PRIx64 ", but the "
                    "HDM region has 0x%" PRIx64 " bytes: both must be equal",
                    size, hdm_size);
+        return false;
+    }
+    return true;
+}
+
+bool vfio_cxl_check_coherency(const uint32_t *regs, bool cache,
+                              bool *host_only, Error **errp)
+{
+    uint32_t ctrl = regs[HDM_DWORD(0_CTRL)];
+
+    if (FIELD_EX32(ctrl, CXL_HDM_DECODER0_CTRL, BI)) {
+        error_setg(errp, "host HDM decoder has Back-Invalidate on (control "
+                   "0x%08x), but a guest's ports cannot show it: HDM-H and "
+                   "HDM-D are supported, HDM-DB is not; set cxl=off to use "
+                   "the device as plain PCIe device", ctrl);
+        return false;
+    }
+    *host_only = FIELD_EX32(ctrl, CXL_HDM_DECODER0_CTRL, TYPE);
+    if (!*host_only && !cache) {
+        error_setg(errp, "host HDM decoder is device coherent (control "
+                   "0x%08x), but the device's DVSEC claims no CXL.cache: HDM "
+                   "of such a device must be host-only coherent, bit %d set",
+                   ctrl, R_CXL_HDM_DECODER0_CTRL_TYPE_SHIFT);
         return false;
     }
     return true;

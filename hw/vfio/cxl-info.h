@@ -23,8 +23,8 @@ typedef struct VFIOCXLGeometry {
  * @info: the region, checked by vfio_region_info_check()
  * @errp: figure and rule
  *
- * Returns: true when it is mappable as a whole, readable, writable and of a
- * size that a decoder can express.
+ * Returns: true when its index fits into 8 bits, and it is mappable as a
+ * whole, readable, writable and of a size that a decoder can express.
  */
 bool vfio_cxl_check_hdm_region(const struct vfio_region_info *info,
                                Error **errp);
@@ -51,6 +51,19 @@ bool vfio_cxl_check_geometry(const struct vfio_region_info *info,
  */
 bool vfio_cxl_check_decoder(const uint32_t *regs, uint64_t hdm_size,
                             Error **errp);
+
+/**
+ * vfio_cxl_check_coherency: does the decoder's type fit the device?
+ * @regs: as for vfio_cxl_check_decoder(), which has checked them
+ * @cache: whether the device claims CXL.cache
+ * @host_only: gets whether the memory is host-only coherent (HDM-H)
+ * @errp: figure and rule
+ *
+ * CXL r3.1 sections 2.2 and 8.2.4.20.7.  Device coherent memory (HDM-D) takes
+ * CXL.cache or Back-Invalidate, of which QEMU's ports have no registers.
+ */
+bool vfio_cxl_check_coherency(const uint32_t *regs, bool cache,
+                              bool *host_only, Error **errp);
 
 /**
  * vfio_cxl_find_dvsec: find the CXL Device DVSEC

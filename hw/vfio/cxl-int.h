@@ -20,6 +20,7 @@ struct VFIOCXL {
     VFIOCXLGeometry geometry;
     const struct vfio_region_info *hdm_info;
     const struct vfio_region_info *decoder_info;    /* the host's decoder */
+    bool host_only;             /* HDM-H, as the host's decoder says */
     CXLHDMRegs regs;            /* the guest's decoder */
     CXLHDMPath *path;
     VFIORegion hdm;
@@ -39,6 +40,27 @@ void vfio_cxl_dvsec_clear(VFIOPCIDevice *vdev, uint16_t dvsec,
 
 /** vfio_cxl_dvsec_set_reset_error: what Status2 says of the last CXL reset */
 void vfio_cxl_dvsec_set_reset_error(VFIOCXL *cxl, bool error);
+
+/* -- cxl-admission.c: which device gets its memory -- */
+
+/**
+ * vfio_cxl_admit: whether the device gets its memory, by what it claims to be
+ * and where it is
+ * @vdev: the device, its capabilities already added
+ * @dvsec: gets the offset of its CXL Device DVSEC; 0 for a device that stays
+ *         a plain PCIe one, of which the user has been told if need be
+ * @errp: what it lacks, and the remedy
+ *
+ * Returns: false when QEMU must not go on with the device.
+ */
+bool vfio_cxl_admit(VFIOPCIDevice *vdev, uint16_t *dvsec, Error **errp);
+
+/** vfio_cxl_is_plain: whether the device stays plain PCIe without looking at
+ * what it claims: cxl=off, or cxl=auto in a place that is none for CXL */
+bool vfio_cxl_is_plain(const VFIOPCIDevice *vdev);
+
+/** vfio_cxl_has_cache: whether the DVSEC claims CXL.cache */
+bool vfio_cxl_has_cache(VFIOPCIDevice *vdev, uint16_t dvsec);
 
 /* -- cxl-describe.c: what the monitor shows -- */
 

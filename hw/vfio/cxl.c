@@ -1,5 +1,5 @@
 /*
- * CXL Type-2 device passthrough
+ * CXL device passthrough
  *
  * The host's HDM decoder stays the host's.  The guest sees a decoder that
  * QEMU owns, committed and locked to a range inside a CXL Fixed Memory
@@ -12,8 +12,7 @@
 #include <sys/stat.h>
 #include "qemu/cutils.h"
 #include "qapi/error.h"
-#include "qemu/error-report.h"
-#include "hw/cxl/cxl_pci.h"
+#include "hw/cxl/cxl_hdm_port.h"
 #include "hw/qdev-properties.h"
 #include "migration/blocker.h"
 #include "cxl.h"
@@ -110,7 +109,10 @@ bool vfio_cxl_check_host(VFIOCXL *cxl, uint64_t hdm_size,
     uint32_t regs[VFIO_CXL_DECODER_DWORDS];
 
     if (!vfio_cxl_read_decoder(cxl, regs, errp) ||
-        !vfio_cxl_check_decoder(regs, hdm_size, errp)) {
+        !vfio_cxl_check_decoder(regs, hdm_size, errp) ||
+        !vfio_cxl_check_coherency(regs,
+                                  vfio_cxl_has_cache(cxl->vdev, cxl->dvsec),
+                                  &cxl->host_only, errp)) {
         return false;
     }
     *capability = regs[0];
@@ -177,15 +179,6 @@ static bool vfio_cxl_map_hdm(VFIOCXL *cxl, Error **errp)
     return true;
 }
 
-/* CXL.cache and CXL.mem (CXL r3.1 section 8.1.3.1) make a Type-2 device */
-static bool vfio_cxl_is_type2(VFIOPCIDevice *vdev, uint16_t dvsec)
-{
-    uint16_t cap = pci_get_word(PCI_DEVICE(vdev)->config + dvsec +
-                                offsetof(CXLDVSECDevice, cap));
-
-    return (cap & 1) && (cap & 4);
-}
-
 /* The decoder moves with the BAR and leaves the rest of it alone */
 static void vfio_cxl_setup_decoder(VFIOCXL *cxl, uint64_t hdm_size,
                                    uint32_t capability)
@@ -197,6 +190,7 @@ static void vfio_cxl_setup_decoder(VFIOCXL *cxl, uint64_t hdm_size,
     cxl->regs.guest = vdev->cxl_hdm_commit == CXL_HDM_COMMIT_GUEST;
     cxl_hdm_regs_init(&cxl->regs, OBJECT(vdev), cxl->geometry.size, hdm_size,
                       capability);
+    cxl->regs.block.host_only = cxl->host_only;
     memory_region_add_subregion_overlap(vdev->bars[cxl->geometry.bar].mr,
                                         cxl->geometry.offset, &cxl->regs.mr,
                                         1);
@@ -248,6 +242,9 @@ static bool vfio_cxl_setup(VFIOCXL *cxl, Error **errp)
 
     vfio_cxl_setup_decoder(cxl, hdm->size, capability);
     vfio_cxl_dvsec_setup(cxl);
+    if (vfio_cxl_has_cache(vdev, cxl->dvsec)) {
+        cxl_hdm_port_set_cache(PCI_DEVICE(vdev), true);
+    }
     trace_vfio_cxl_realize(vbasedev->name, hdm->size, cxl->geometry.bar,
                            cxl->geometry.offset,
                            cxl_hdm_path_base(cxl->path));
@@ -256,52 +253,14 @@ static bool vfio_cxl_setup(VFIOCXL *cxl, Error **errp)
 
 bool vfio_cxl_realize(VFIOPCIDevice *vdev, Error **errp)
 {
-    PCIDevice *pdev = PCI_DEVICE(vdev);
-    bool wanted = vdev->cxl_mode == ON_OFF_AUTO_ON;
     uint16_t dvsec;
 
-    if (vdev->cxl_mode == ON_OFF_AUTO_OFF) {
-        return true;
-    }
-    dvsec = vfio_cxl_find_dvsec(pdev->config,
-                                MIN(pci_config_size(pdev), vdev->config_size));
-    if (!(vdev->vbasedev.flags & VFIO_DEVICE_FLAGS_CXL)) {
-        if (wanted) {
-            error_setg(errp, "cxl=on, but the device is not offered as CXL "
-                       "device (device flags 0x%x lack 0x%x): check host "
-                       "driver and device, or set cxl=auto",
-                       vdev->vbasedev.flags, VFIO_DEVICE_FLAGS_CXL);
-        } else if (dvsec && vfio_cxl_is_type2(vdev, dvsec)) {
-            /* Its ranges would show the host's base */
-            vfio_cxl_dvsec_clear(vdev, dvsec,
-                                 offsetof(CXLDVSECDevice, range1_size_hi));
-            info_report("vfio %s: not offered as CXL device by the host's "
-                        "driver: passed through as plain PCIe device, without "
-                        "its memory", vdev->vbasedev.name);
-        }
-        return !wanted;
-    }
-
-    if (!dvsec) {
-        error_setg(errp, "device has the CXL flag, but not exactly 1 CXL "
-                   "Device DVSEC (vendor 0x%x, id %d) of at least %zu bytes: "
-                   "set cxl=off to use it as plain PCIe device",
-                   CXL_VENDOR_ID, PCIE_CXL_DEVICE_DVSEC,
-                   offsetof(CXLDVSECDevice, cap3));
+    if (!vfio_cxl_admit(vdev, &dvsec, errp)) {
         return false;
     }
-    if (!vfio_cxl_is_type2(vdev, dvsec)) {
-        trace_vfio_cxl_not_type2(vdev->vbasedev.name);
-        vfio_cxl_dvsec_clear(vdev, dvsec,
-                             offsetof(CXLDVSECDevice, range1_size_hi));
-        if (wanted) {
-            error_setg(errp, "cxl=on, but the device's DVSEC does not claim "
-                       "both CXL.cache and CXL.mem, so it is no Type-2 "
-                       "device: set cxl=auto");
-        }
-        return !wanted;
+    if (!dvsec) {
+        return true;
     }
-
     vdev->cxl = g_new0(VFIOCXL, 1);
     vdev->cxl->vdev = vdev;
     vdev->cxl->dvsec = dvsec;
@@ -318,6 +277,7 @@ void vfio_cxl_exit(VFIOPCIDevice *vdev)
     cxl_hdm_gate_exit(&cxl->gate);
     cxl_hdm_regs_exit(&cxl->regs);
     if (cxl->path) {
+        cxl_hdm_port_set_cache(PCI_DEVICE(vdev), false);
         cxl_hdm_path_unmap(cxl->path);
         cxl_hdm_path_free(cxl->path);
         cxl->path = NULL;
@@ -358,8 +318,7 @@ static void vfio_cxl_set_commit(Object *obj, int value, Error **errp)
 
 static const Property vfio_cxl_properties[] = {
     DEFINE_PROP_ON_OFF_AUTO("cxl", VFIOPCIDevice, cxl_mode, ON_OFF_AUTO_AUTO),
-    DEFINE_PROP_SIZE("cxl-hdm-offset", VFIOPCIDevice, cxl_hdm_offset,
-                     CXL_HDM_OFFSET_AUTO),
+    DEFINE_PROP_CXL_HDM_OFFSET("cxl-hdm-offset", VFIOPCIDevice, cxl_hdm_offset),
 };
 
 void vfio_cxl_class_init(ObjectClass *klass)
@@ -369,9 +328,6 @@ void vfio_cxl_class_init(ObjectClass *klass)
     object_class_property_set_description(klass, "cxl",
         "Use the device's CXL memory: auto (if it has one), on (fail if it "
         "has none), off (plain PCIe)");
-    object_class_property_set_description(klass, "cxl-hdm-offset",
-        "Where in the CXL fixed memory window the HDM goes, a multiple of "
-        "256 MiB; by default the first free range");
     object_class_property_add_enum(klass, "cxl-hdm-commit",
                                    "CxlHdmCommit",
                                    &CxlHdmCommit_lookup,

@@ -21,7 +21,8 @@ void vfio_cxl_class_init(ObjectClass *klass);
  * @vdev: the device
  * @pos: offset of a DVSEC in its configuration space
  *
- * Returns: true when the DVSEC is CXL's and the device has cxl=off.
+ * Returns: true when the DVSEC is CXL's and the device is a plain PCIe one:
+ * with cxl=off, or with cxl=auto where no memory can be given.
  */
 bool vfio_cxl_hides_dvsec(VFIOPCIDevice *vdev, uint16_t pos);
 

@@ -45,7 +45,7 @@ static void test_config(void)
 
     type2_start(&r, "");
     d = r.m->device;
-    g_assert_cmphex(qtest_readl(r.q, d + PCI_VENDOR_ID), ==, 0x10fe1af4);
+    g_assert_cmphex(qtest_readl(r.q, d + PCI_VENDOR_ID), ==, 0x00f21b36);
     g_assert_cmphex(qtest_readl(r.q, d + PCI_CLASS_REVISION), ==, 0x12000001);
     for (int i = 0; i < ARRAY_SIZE(dvsecs); i++) {
         pos = vfio_cxl_find_dvsec(r.m, dvsecs[i].id);

@@ -21,6 +21,9 @@ typedef struct {
 
 #define TWO_BRIDGES "-device pxb-cxl,bus_nr=40,bus=pcie.0,id=cxl.2"
 
+/* Without it these places give a plain PCIe device */
+#define WANTED "\"cxl\":\"on\""
+
 static const Case cases[] = {
     /* Windows */
     { "no-window", NULL, "cxl=on", NULL, NULL,
@@ -39,7 +42,7 @@ static const Case cases[] = {
       NULL, { "window 0 of size 0x10000000000", "limit 0x10000000000",
               "smaller" } },
     { "machine-without-cxl", NULL,
-      "cxl=off,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G", NULL, NULL,
+      "cxl=off,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G", NULL, WANTED,
       { "cxl=off", "-machine cxl=on", "cxl=off on the device" } },
 
     /* Places asked for */
@@ -95,9 +98,12 @@ static const Case cases[] = {
     { "no-dvsec", "--fault no-dvsec", NULL, NULL, NULL,
       { "not exactly 1 CXL Device DVSEC", "0x1e98", "cxl=off" } },
     { "wanted-but-no-flag", "--fault no-cxl-flag", NULL, NULL,
-      "\"cxl\":\"on\"", { "cxl=on", "lack 0x200", "cxl=auto" } },
-    { "wanted-but-no-cache", "--fault no-cache", NULL, NULL,
-      "\"cxl\":\"on\"", { "cxl=on", "CXL.cache and CXL.mem", "cxl=auto" } },
+      WANTED, { "cxl=on", "lack 0x200", "cxl=auto" } },
+    { "wanted-but-no-mem", "--fault no-mem", NULL, NULL, WANTED,
+      { "cxl=on", "claim CXL.mem (capability 0x09db lacks 0x4)",
+        "cxl=auto" } },
+    { "no-reset", "--fault no-reset-flag", NULL, NULL, NULL,
+      { "cannot be reset", "lack 0x1", "cxl=off" } },
     { "only-migratable", NULL, NULL, "-only-migratable", NULL,
       { "HDM cannot be migrated", "only-migratable" } },
 
@@ -108,6 +114,11 @@ static const Case cases[] = {
       { "ways code 1", "only code 0", "one way" } },
     { "not-committed", "--fault not-committed", NULL, NULL, NULL,
       { "not committed", "control 0x", "must commit" } },
+    { "device-coherent-without-cache", "--fault no-cache", NULL, NULL, NULL,
+      { "device coherent (control 0x00000600)", "no CXL.cache",
+        "bit 12 set" } },
+    { "back-invalidate", "--coherency hdm-db", NULL, NULL, NULL,
+      { "Back-Invalidate", "control 0x00002600", "HDM-DB is not" } },
     { "decoder-region-short", "--fault decoder-region-short", NULL, NULL,
       NULL, { "region 10", "size 0x10", "0x30" } },
     { "decoder-read-fails", "--fault decoder-eio", NULL, NULL, NULL,
@@ -139,15 +150,15 @@ static const Case cases[] = {
     { "behind-switch", NULL, NULL,
       "-device cxl-upstream,bus=rp0,id=us0 "
       "-device cxl-downstream,port=0,bus=us0,id=ds0,chassis=1,slot=4",
-      "\"bus\":\"ds0\"", { "'ds0'", "0 switches", "cxl-rp" } },
+      "\"bus\":\"ds0\"," WANTED, { "'ds0'", "0 switches", "cxl-rp" } },
     { "not-below-cxl-rp", NULL, NULL,
       "-device pcie-root-port,id=plain,bus=pcie.0,chassis=9",
-      "\"bus\":\"plain\"", { "bus 'plain'", "cxl-rp", "cxl=off" } },
-    { "on-root-bus", NULL, NULL, NULL, "\"bus\":\"pcie.0\"",
+      "\"bus\":\"plain\"," WANTED, { "bus 'plain'", "cxl-rp", "cxl=off" } },
+    { "on-root-bus", NULL, NULL, NULL, "\"bus\":\"pcie.0\"," WANTED,
       { "bus 'pcie.0'", "cxl-rp", "cxl=off" } },
     { "port-not-below-pxb-cxl", NULL, NULL,
       "-device cxl-rp,id=lost,bus=pcie.0,chassis=9,port=1",
-      "\"bus\":\"lost\"", { "port 'lost'", "bus 'pcie.0'", "pxb-cxl" } },
+      "\"bus\":\"lost\"," WANTED, { "port 'lost'", "bus 'pcie.0'", "pxb-cxl" } },
     { "multifunction", NULL, NULL, NULL, "\"multifunction\":true",
       { "function 00.0", "multifunction=on", "cxl-rp" } },
     { "not-alone", NULL, NULL, "-device pci-testdev,bus=rp0,addr=1.0", NULL,

@@ -255,10 +255,10 @@ static void test_off(void)
     vfio_cxl_server_stop(s);
 }
 
-/* The CXL flag on something that is no Type-2 device: plain, and no secrets */
-static void test_not_type2(void)
+/* The CXL flag on something without CXL.mem: plain, and no secrets */
+static void test_no_mem(void)
 {
-    VFIOCXLServer *s = vfio_cxl_server_start("--fault no-cache");
+    VFIOCXLServer *s = vfio_cxl_server_start("--fault no-mem");
     g_autofree char *args = vfio_cxl_args(s, NULL, NULL, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
 
@@ -446,7 +446,7 @@ int main(int argc, char **argv)
     qtest_add_func("/vfio/cxl/system-reset", test_system_reset);
     qtest_add_func("/vfio/cxl/off", test_off);
     qtest_add_func("/vfio/cxl/no-flag", test_no_flag);
-    qtest_add_func("/vfio/cxl/not-type2", test_not_type2);
+    qtest_add_func("/vfio/cxl/no-mem", test_no_mem);
     qtest_add_func("/vfio/cxl/two-windows", test_two_windows);
     qtest_add_func("/vfio/cxl/two-devices", test_two_devices);
     qtest_add_func("/vfio/cxl/hotplug/fails", test_hotplug_fails);

@@ -145,6 +145,33 @@ static void test_geometry_capability(void)
     expect_error(err, "no geometry capability");
 }
 
+/* An index that is used with 8 bits, 265 as 9 */
+static void test_index(void)
+{
+    struct vfio_region_info hdm = {
+        .argsz = sizeof(hdm), .size = 256 * MiB, .index = 255,
+        .flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE |
+                 VFIO_REGION_INFO_FLAG_MMAP,
+    };
+    CompRegs r = comp_regs(4, 0x1128);
+    VFIOCXLGeometry g;
+    Error *err = NULL;
+
+    r.info.index = 255;
+    g_assert_true(vfio_cxl_check_hdm_region(&hdm, &error_abort));
+    g_assert_true(vfio_cxl_check_geometry(&r.info, bars, &g, &error_abort));
+
+    hdm.index = 265;
+    g_assert_false(vfio_cxl_check_hdm_region(&hdm, &err));
+    expect_error(err, "HDM memory region has index 265, but only regions 0 "
+                 "to 255");
+
+    r.info.index = 256;
+    err = NULL;
+    g_assert_false(vfio_cxl_check_geometry(&r.info, bars, &g, &err));
+    expect_error(err, "decoder register region has index 256");
+}
+
 /* A host decoder as firmware leaves it; dword index = register offset / 4 */
 static void good_decoder(uint32_t *regs)
 {
@@ -189,6 +216,43 @@ static void test_decoder(void)
         /* The host's base is nobody's business */
         g_assert_null(strstr(error_get_pretty(err), "4ac0000000"));
         expect_error(err, bad[i].text);
+    }
+}
+
+static void test_coherency(void)
+{
+    static const struct {
+        uint32_t ctrl;
+        bool cache;
+        bool host_only;
+        const char *text;       /* NULL: accepted */
+    } cases[] = {
+        { 0x0700, true, false, NULL },
+        { 0x1700, true, true, NULL },
+        { 0x1700, false, true, NULL },
+        { 0x0700, false, false, "claims no CXL.cache" },
+        { 0x2700, false, false, "HDM-DB is not" },
+        { 0x2700, true, false, "HDM-DB is not" },
+        { 0x3700, false, false, "HDM-DB is not" },
+    };
+    uint32_t regs[VFIO_CXL_DECODER_DWORDS];
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        Error *err = NULL;
+        bool host_only;
+
+        good_decoder(regs);
+        regs[8] = cases[i].ctrl;
+        if (cases[i].text) {
+            g_assert_false(vfio_cxl_check_coherency(regs, cases[i].cache,
+                                                    &host_only, &err));
+            g_assert_null(strstr(error_get_pretty(err), "4ac0000000"));
+            expect_error(err, cases[i].text);
+        } else {
+            g_assert_true(vfio_cxl_check_coherency(regs, cases[i].cache,
+                                                   &host_only, &error_abort));
+            g_assert_cmpint(host_only, ==, cases[i].host_only);
+        }
     }
 }
 
@@ -254,7 +318,9 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio/cxl-info/geometry/bad", test_geometry_bad);
     g_test_add_func("/vfio/cxl-info/geometry/capability",
                     test_geometry_capability);
+    g_test_add_func("/vfio/cxl-info/index", test_index);
     g_test_add_func("/vfio/cxl-info/decoder", test_decoder);
+    g_test_add_func("/vfio/cxl-info/coherency", test_coherency);
     g_test_add_func("/vfio/cxl-info/dvsec", test_dvsec);
     g_test_add_func("/vfio/cxl-info/dvsec/long-chain", test_dvsec_long_chain);
     return g_test_run();

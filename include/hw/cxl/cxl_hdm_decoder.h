@@ -46,6 +46,7 @@ typedef struct CXLHDMBlock {
     uint32_t global_control;
     unsigned int count;     /* decoders that there are */
     uint64_t hdm_size;      /* endpoint: bytes of HDM; 0 for a bridge */
+    bool host_only;         /* endpoint: HDM-H, not HDM-D */
     CXLHDMAccept *accept;   /* NULL: every range is allowed */
     void *opaque;
     const char *refused;    /* why the last commit was refused */

@@ -17,6 +17,7 @@
 
 #include "hw/cxl/cxl_hdm_decoder.h"
 #include "hw/cxl/cxl_hdm_path.h"
+#include "hw/qdev-properties.h"
 #include "qapi/qapi-types-cxl.h"
 #include "qom/object.h"
 
@@ -54,5 +55,10 @@ struct CXLHDMDeviceClass {
      */
     bool (*describe)(CXLHDMDevice *dev, CXLHDMDeviceInfo *info);
 };
+
+/* A place in the window; CXL_HDM_OFFSET_AUTO, shown as "auto", if unset */
+extern const PropertyInfo cxl_hdm_prop_offset;
+#define DEFINE_PROP_CXL_HDM_OFFSET(_n, _s, _f) \
+    DEFINE_PROP(_n, _s, _f, cxl_hdm_prop_offset, uint64_t, .set_default = true)
 
 #endif /* HW_CXL_HDM_DEVICE_H */

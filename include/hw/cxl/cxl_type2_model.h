@@ -51,6 +51,37 @@ const CxlIdentity *cxl_identity_find(const char *name);
 /* Return identity number @i (from 0) or NULL past the end. */
 const CxlIdentity *cxl_identity_nth(unsigned i);
 
+/* Width of the link */
+#define CXL_TYPE2_LANES 8
+
+/* Link Status 2: equalization at 8 GT/s and its three phases are through */
+#define CXL_TYPE2_LNKSTA2 0x1e
+
+/* An extended capability of the link; all its registers are read-only */
+#define CXL_LINK_CAP_REGS 9
+typedef struct CxlLinkCap {
+    uint16_t id;
+    uint16_t offset;                /* in config space */
+    uint16_t size;                  /* bytes, with the header */
+    struct {
+        uint16_t offset;            /* from the header; 0: none */
+        uint32_t value;
+    } reg[CXL_LINK_CAP_REGS];       /* those that are not 0 */
+} CxlLinkCap;
+
+/*
+ * Return capability number @i (from 0) of a link at 32 GT/s, in the order of
+ * their offsets, or NULL past the end.
+ */
+const CxlLinkCap *cxl_link_cap_nth(unsigned i);
+
+/*
+ * Serial number, CXL r3.1 section 8.1.1: a locally administered EUI-64.
+ * @kind keeps those of emulated and of served devices apart.
+ */
+#define CXL_TYPE2_SERIAL(kind, number) \
+    (0x0200c5ULL << 40 | (uint64_t)(kind) << 32 | (uint32_t)(number))
+
 /*
  * A block of registers, byte by byte: which bits a write changes and which
  * bits a written 1 clears.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A driver for the reference device's generic identity, 1af4:10fe: a CXL
+ * A driver for the reference device's generic identity, 1b36:00f2: a CXL
  * Type-2 accelerator with a doorbell and a copy engine.
  *
  * Test code: it runs in the guest of this project's tests, to show that a
@@ -13,8 +13,8 @@
 
 #include "accel.h"
 
-#define ACCEL_VENDOR	0x1af4
-#define ACCEL_DEVICE	0x10fe
+#define ACCEL_VENDOR	0x1b36
+#define ACCEL_DEVICE	0x00f2
 #define ACCEL_BAR	0
 #define MIB256		(256ULL << 20)
 
