@@ -175,24 +175,37 @@ def _device_pieces(device: dict[str, Any],
     where = ports.get(device["port"], "")
     name = (f"{_short(device)}, {size_text(device['hdm-size'])}"
             f"{f', at {where}' if where else ''}")
-    reach = ("mapped" if device["mapped"] else
-             "OUT OF REACH: " + ", ".join(device["blocked"]))
+    reach = ("reachable" if device["reachable"] else
+             "NOT REACHABLE: " + ", ".join(device["blocked"]))
     decoders = list(_used(device))
     for place in device["ranges"]:
         by = [d for d in decoders
               if d["base"] == place["base"] and not d["error"]]
         marks = _marks(by[0]) if by else frozenset()
-        if not place["mapped"]:
+        if not place["reachable"]:
             marks |= {"gated"}
         yield Piece(place["base"], place["size"], DEVICE, 3,
                     [name, f"decoder {by[0]['index']} {_state(by[0])}"
                      if by else "no decoder committed",
-                     "mapped" if place["mapped"] else reach], marks)
+                     "reachable" if place["reachable"] else reach], marks)
     for decoder in decoders:
         if decoder["error"]:
             yield Piece(decoder["base"], decoder["size"], TRIED, 3,
                         [name, f"decoder {decoder['index']} ERROR",
                          "commit was refused"], _marks(decoder))
+
+
+def _vacant_pieces(bridge: dict[str, Any],
+                   ports: dict[str, str]) -> Iterator[Piece]:
+    """Ranges of a bridge that lead to a port without a device."""
+    for place in bridge["allocations"]:
+        if "device" not in place:
+            port = ports.get(place["port"], place["port"])
+            yield Piece(place["base"], place["size"], DEVICE, 3,
+                        [f"{port}, {size_text(place['size'])}",
+                         "reserved" if place["reserved"] else
+                         "kept until the next reset", "no device"],
+                        frozenset({"gated"}))
 
 
 def _window_section(window: dict[str, Any], names: dict[str, str]) -> Section:
@@ -216,6 +229,8 @@ def _cxl(cxl: dict[str, Any]) -> tuple[list[Section], list[Piece], list[str]]:
              if "base" not in window]
     pieces = [piece for bridge in bridges
               for piece in _route_pieces(bridge, BRIDGE, 1)]
+    pieces += [piece for bridge in bridges
+               for piece in _vacant_pieces(bridge, names)]
     pieces += [piece for switch in switches
                for piece in _route_pieces(switch, SWITCH, 2)]
     for device in cxl["devices"]:

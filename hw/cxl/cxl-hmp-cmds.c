@@ -137,11 +137,11 @@ static void print_device(Monitor *mon, int indent, const CxlDevice *device)
         } else {
             monitor_printf(mon, " in no window");
         }
-        monitor_printf(mon, ", %s\n", range->value->mapped ? "mapped" :
-                       "NOT MAPPED");
+        monitor_printf(mon, ", %s\n", range->value->reachable ? "reachable" :
+                       "NOT REACHABLE");
     }
     if (device->blocked) {
-        monitor_printf(mon, "%*sout of reach:", indent, "");
+        monitor_printf(mon, "%*sblocked by:", indent, "");
     }
     for (reason = device->blocked; reason; reason = reason->next) {
         monitor_printf(mon, " %s", CxlHdmReason_str(reason->value));
@@ -196,6 +196,35 @@ static void print_below(Monitor *mon, int indent, const CxlInfo *info,
     }
 }
 
+/* Ranges without a device; those with one are shown with the device */
+static void print_vacant(Monitor *mon, const CxlInfo *info,
+                         const CxlHostBridge *bridge)
+{
+    const CxlHdmAllocationList *iter;
+    const CxlPortList *port;
+
+    for (iter = bridge->allocations; iter; iter = iter->next) {
+        const CxlHdmAllocation *allocation = iter->value;
+        const char *id = NULL;
+
+        if (allocation->device) {
+            continue;
+        }
+        for (port = info->ports; port; port = port->next) {
+            if (!strcmp(port->value->qom_path, allocation->port)) {
+                id = port->value->id;
+            }
+        }
+        monitor_printf(mon, "  %s for port %s: ",
+                       allocation->reserved ? "reserved" :
+                       "kept until the next reset",
+                       short_name(id, allocation->port));
+        print_range(mon, allocation->base, allocation->size);
+        monitor_printf(mon, " in window %" PRId64 ", no device\n",
+                       allocation->window);
+    }
+}
+
 static void print_bridge(Monitor *mon, const CxlInfo *info,
                          const CxlHostBridge *bridge)
 {
@@ -210,6 +239,7 @@ static void print_bridge(Monitor *mon, const CxlInfo *info,
         monitor_printf(mon, "  no decoders: all goes to the only port\n");
     }
     print_decoders(mon, 2, bridge->decoders);
+    print_vacant(mon, info, bridge);
     print_below(mon, 2, info, bridge->qom_path);
 }
 

@@ -12,7 +12,7 @@
 #include "qapi/qapi-commands-cxl.h"
 #include "hw/boards.h"
 #include "hw/cxl/cxl.h"
-#include "hw/cxl/cxl_hdm_decoder.h"
+#include "hw/cxl/cxl_hdm_component.h"
 #include "hw/cxl/cxl_hdm_device.h"
 #include "hw/cxl/cxl_host.h"
 #include "hw/pci/pci_bridge.h"
@@ -20,7 +20,6 @@
 #include "hw/pci/pcie_port.h"
 #include "hw/pci-bridge/pci_expander_bridge.h"
 #include "hw/qdev-core.h"
-#include "cxl-hdm-bridge.h"
 #include "cxl-hdm-path-int.h"
 #include "cxl-hdm-window.h"
 
@@ -140,7 +139,7 @@ static CXLFixedWindow *window_around(uint64_t base, uint64_t size)
 }
 
 static CxlHdmRange *query_range(uint64_t base, uint64_t size,
-                                const CXLFixedWindow *fw, bool mapped)
+                                const CXLFixedWindow *fw, bool reachable)
 {
     CxlHdmRange *range = g_new0(CxlHdmRange, 1);
 
@@ -148,7 +147,7 @@ static CxlHdmRange *query_range(uint64_t base, uint64_t size,
     range->size = size;
     range->has_window = fw;
     range->window = fw ? fw->index : 0;
-    range->mapped = mapped;
+    range->reachable = reachable;
     return range;
 }
 
@@ -164,11 +163,11 @@ static void query_placed(CxlDevice *device, const CXLHDMDeviceInfo *info)
     device->commit = path->guest ? CXL_HDM_COMMIT_GUEST :
                                    CXL_HDM_COMMIT_FIRMWARE;
     device->hdm_size = path->range.size;
-    device->mapped = path->mapped && !info->gates;
+    device->reachable = path->mapped && !info->gates;
     if (path->fw) {
         QAPI_LIST_PREPEND(device->ranges,
                           query_range(path->range.base, path->range.size,
-                                      path->fw, device->mapped));
+                                      path->fw, device->reachable));
     }
     if (!path->mapped) {
         QAPI_LIST_APPEND(blocked, CXL_HDM_REASON_DECODER);
@@ -215,10 +214,10 @@ static void query_emulated(CxlDevice *device, PCIDevice *dev,
         }
         fw = window_around(d->base, d->size);
         reached = fw && emulated_reached(dev, d, fw);
-        device->mapped = reached && (device->mapped || !device->ranges);
+        device->reachable = reached && (device->reachable || !device->ranges);
         QAPI_LIST_APPEND(ranges, query_range(d->base, d->size, fw, reached));
     }
-    if (!device->mapped) {
+    if (!device->reachable) {
         QAPI_LIST_PREPEND(device->blocked, CXL_HDM_REASON_DECODER);
     }
 }
@@ -329,6 +328,36 @@ static gint compare_bridges(gconstpointer a, gconstpointer b, gpointer unused)
     return PXB_DEV(a)->bus_nr - PXB_DEV(b)->bus_nr;
 }
 
+static CxlHdmAllocation *query_allocation(const CXLHDMBridge *bridge,
+                                          const CXLHDMAlloc *alloc)
+{
+    CxlHdmAllocation *allocation = g_new0(CxlHdmAllocation, 1);
+
+    allocation->base = alloc->range.base;
+    allocation->size = alloc->range.size;
+    allocation->window = alloc->fw->index;
+    allocation->port = qom_path(cxl_hdm_topology_port(bridge, alloc->port));
+    allocation->reserved = alloc->reserved;
+    allocation->has_decoder = alloc->decoder >= 0;
+    allocation->decoder = alloc->decoder;
+    if (alloc->path) {
+        allocation->device = qom_path(alloc->path->endpoint);
+    }
+    return allocation;
+}
+
+static CxlHdmAllocationList *query_allocations(CXLHost *host)
+{
+    const CXLHDMBridge *bridge = cxl_hdm_host_bridge(host);
+    CxlHdmAllocationList *list = NULL, **tail = &list;
+    const CXLHDMAlloc *alloc;
+
+    QLIST_FOREACH(alloc, &bridge->allocs, next) {
+        QAPI_LIST_APPEND(tail, query_allocation(bridge, alloc));
+    }
+    return list;
+}
+
 static CxlHostBridge *query_bridge(PXBCXLDev *pxb)
 {
     CXLHost *host = pxb->cxl_host_bridge;
@@ -336,7 +365,7 @@ static CxlHostBridge *query_bridge(PXBCXLDev *pxb)
     CxlHostBridge *bridge = g_new0(CxlHostBridge, 1);
     CXLHDMBlock block;
 
-    cxl_hdm_bridge_load(host, &block);
+    cxl_hdm_component_load(host->cxl_cstate.crb.cache_mem_registers, &block);
     if (host->passthrough) {
         block.count = 0;
     }
@@ -348,6 +377,7 @@ static CxlHostBridge *query_bridge(PXBCXLDev *pxb)
     }
     bridge->registers_size = memory_region_size(mr);
     bridge->shows_decoders = !host->passthrough;
+    bridge->allocations = query_allocations(host);
     return bridge;
 }
 

@@ -284,19 +284,27 @@ static void test_guest_below(void)
     g_autofree char *args = vfio_cxl_args(s, NULL, VFIO_CXL_PORT_9, GUEST);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     QTestState *q = m->qts;
-    uint64_t b = BRIDGE_HDM;
+    uint64_t b = BRIDGE_HDM, d2;
 
+    qtest_qmp_assert_success(q,
+        "{'execute': 'device_add', 'arguments': {'driver': 'vfio-user-pci',"
+        "'bus': 'rp1', 'cxl-hdm-commit': 'guest',"
+        "'socket': {'type': 'unix', 'path': %s}}}", s2->socket);
+    vfio_cxl_power_port(m, 1, true);
+    d2 = vfio_cxl_hdm_below(m, 1, 14);
     qtest_writel(q, m->hdm_block + HDM_GLOBAL, 2);
+    qtest_writel(q, d2 + HDM_GLOBAL, 2);
     qtest_writel(q, b + HDM_GLOBAL, 2);
     g_assert_cmphex(commit(q, b, VIRT_WINDOW, SIZE, 7, CTRL_COMMIT), ==,
                     CTRL_OK);
-    qtest_qmp_assert_success(q,
-        "{'execute': 'device_add', 'arguments': {'driver': 'vfio-user-pci',"
-        "'bus': 'rp1', 'socket': {'type': 'unix', 'path': %s}}}", s2->socket);
-    g_assert_cmphex(qtest_readl(q, b + HDM_NEXT + HDM_BASE_LO), ==, SIZE);
+    g_assert_cmphex(commit(q, b + HDM_NEXT, VIRT_WINDOW + SIZE, SIZE, 9,
+                           CTRL_COMMIT), ==, CTRL_OK);
+    g_assert_cmphex(commit(q, d2, VIRT_WINDOW + SIZE, SIZE, 0, CTRL_COMMIT),
+                    ==, CTRL_OK);
     g_assert_cmphex(commit(q, m->hdm_block, VIRT_WINDOW, SIZE, 0,
                            CTRL_COMMIT), ==, CTRL_OK);
     check_there(m, s, VIRT_WINDOW, 1);
+    check_there(m, s2, VIRT_WINDOW + SIZE, 2);
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s2);
     vfio_cxl_server_stop(s);

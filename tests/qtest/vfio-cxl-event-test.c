@@ -16,7 +16,7 @@
 /* More than the second for which events are held back */
 #define HOLD_NS (1100 * 1000 * 1000ll)
 
-static void check_change(QTestState *q, bool mapped, uint64_t base,
+static void check_change(QTestState *q, bool reachable, uint64_t base,
                          const char *reason)
 {
     QDict *event = qtest_qmp_eventwait_ref(q, "CXL_HDM_CHANGE");
@@ -26,7 +26,7 @@ static void check_change(QTestState *q, bool mapped, uint64_t base,
     g_assert_cmpstr(qdict_get_str(data, "path"), ==,
                     "/machine/peripheral/hdm0");
     g_assert_cmpstr(qdict_get_str(data, "reason"), ==, reason);
-    g_assert_cmpint(qdict_get_bool(data, "mapped"), ==, mapped);
+    g_assert_cmpint(qdict_get_bool(data, "reachable"), ==, reachable);
     g_assert_cmphex(qdict_get_int(data, "base"), ==, base);
     g_assert_cmphex(qdict_get_int(data, "size"), ==, SIZE);
     qobject_unref(event);

@@ -1,6 +1,6 @@
 /*
- * Places for CXL devices that come while the guest runs, and devices that
- * fail in the middle of coming
+ * CXL devices that are plugged while the guest runs: what a guest that reads
+ * a bridge's decoders once can use, and devices that fail while plugged
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -74,75 +74,164 @@ static void check_there(VFIOCXLMachine *m, const VFIOCXLServer *s,
     munmap(mem, SIZE);
 }
 
-/*
- * A place asked for also needs a decoder, and decoders decode ascending
- * addresses.  In units of SIZE:
- */
-static void test_offset(void)
+static void check_nothing_there(VFIOCXLMachine *m, uint64_t offset)
 {
-    VFIOCXLServer *a = vfio_cxl_server_start(NULL);
-    VFIOCXLServer *b = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_PORT_9, NULL);
-    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
-
-    /* a at 2 takes the first decoder, so that b has no way to 0 */
-    check_plugged(plug(m, a, "rp0", 2 * SIZE));
-    check_decoder(m, 0, 7, 2 * SIZE);
-    check_refused(plug(m, b, "rp1", 0), "decoders must decode ascending");
-    check_refused(plug(m, b, "rp1", 2 * SIZE), "is in the HDM of device 'p0'");
-    check_refused(plug(m, b, "rp1", 16 * (uint64_t)SIZE), "use a lower offs");
-    check_decoder(m, 1, 0, 0);
-    check_plugged(plug(m, b, "rp1", 3 * SIZE));
-    check_decoder(m, 1, 9, 3 * SIZE);
-
-    /* below b the first decoder is free again, above it the third is */
-    unplug(m, "p0");
-    check_decoder(m, 0, 0, 0);
-    check_plugged(plug(m, a, "rp0", SIZE));
-    check_decoder(m, 0, 7, SIZE);
-    vfio_cxl_power_slot(m, true);
-    vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
-    check_there(m, a, SIZE);
-    unplug(m, "p0");
-    check_plugged(plug(m, a, "rp0", 15 * (uint64_t)SIZE));
-    check_decoder(m, 0, 0, 0);
-    check_decoder(m, 1, 9, 3 * SIZE);
-    check_decoder(m, 2, 7, 15 * (uint64_t)SIZE);
-
-    /* a reset programs all of them in order */
-    qtest_system_reset(m->qts);
-    check_decoder(m, 0, 9, 3 * SIZE);
-    check_decoder(m, 1, 7, 15 * (uint64_t)SIZE);
-    check_decoder(m, 2, 0, 0);
-    vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
-    vfio_cxl_enable_below(m, 1, 14);
-    check_there(m, a, 15 * (uint64_t)SIZE);
-    check_there(m, b, 3 * SIZE);
-    vfio_cxl_machine_stop(m);
-    vfio_cxl_server_stop(b);
-    vfio_cxl_server_stop(a);
+    g_assert_cmphex(qtest_readq(m->qts, VIRT_WINDOW + offset), ==,
+                    UINT64_MAX);
 }
 
-/* The first free range that a free decoder may have */
-static void test_gap(void)
+/* A bridge without an endpoint: the first one gets a decoder, no other */
+static void test_first(void)
 {
     VFIOCXLServer *a = vfio_cxl_server_start(NULL);
     VFIOCXLServer *b = vfio_cxl_server_start(NULL);
+    VFIOCXLServer *large = vfio_cxl_server_start("--hdm-size 512M");
     g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_PORT_9, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     const uint64_t none = UINT64_MAX;
 
     check_plugged(plug(m, a, "rp0", none));
     check_decoder(m, 0, 7, 0);
-    check_plugged(plug(m, b, "rp1", none));
-    check_decoder(m, 1, 9, SIZE);
+    check_refused(plug(m, b, "rp1", none), "'cxl.1' has had a CXL device "
+                  "since its reset, and guests read decoders only then: "
+                  "start with hdm-reserve=256M on port 'rp1'");
+    check_decoder(m, 1, 0, 0);
+    vfio_cxl_power_slot(m, true);
+    vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
+    check_there(m, a, 0);
+
+    /* The decoder outlives the device: it fits another of its size there */
     unplug(m, "p0");
-    check_plugged(plug(m, a, "rp0", none));
     check_decoder(m, 0, 7, 0);
+    check_nothing_there(m, 0);
+    check_nothing_there(m, SIZE - 8);
+    check_refused(plug(m, b, "rp1", none), "plug the device below port 'rp0',"
+                  " which decoder 0 leads to with 256M");
+    check_refused(plug(m, large, "rp1", none), "hdm-reserve=512M on port "
+                  "'rp1', or plug the device below a pxb-cxl");
+    check_refused(plug(m, large, "rp0", none), "decoder 0 of host bridge "
+                  "'cxl.1' is locked to 256M of HDM for port 'rp0' until the "
+                  "next reset, but the device has 512M");
+    check_refused(plug(m, b, "rp0", SIZE), "is locked to 0x10000000000");
+    check_refused(qtest_qmp(m->qts, "{'execute': 'device_add', 'arguments': {"
+        "'driver': 'vfio-user-pci', 'bus': 'rp0', 'cxl-hdm-commit': 'guest',"
+        "'socket': {'type': 'unix', 'path': %s}}}", b->socket),
+        "decoder 0 of host bridge 'cxl.1' is locked to port 'rp0'");
+    check_decoder(m, 1, 0, 0);
+    check_plugged(plug(m, b, "rp0", 0));
+    vfio_cxl_power_slot(m, true);
+    vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
+    check_there(m, b, 0);
+
+    /* The reset of the bridge ends what nobody has */
     unplug(m, "p0");
+    qtest_system_reset(m->qts);
+    check_decoder(m, 0, 0, 0);
+    g_assert_cmphex(qtest_readq(m->qts, VIRT_WINDOW), ==, 0);
+    check_plugged(plug(m, large, "rp1", SIZE));
+    check_decoder(m, 0, 9, SIZE);
     vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(large);
     vfio_cxl_server_stop(b);
     vfio_cxl_server_stop(a);
+}
+
+static uint32_t hdm_capability_id(VFIOCXLMachine *m)
+{
+    uint64_t cm = VIRT_CXL_HOST + 0x1000;
+    uint32_t header = qtest_readl(m->qts, cm);
+    int i;
+
+    for (i = 1; i <= header >> 24; i++) {
+        uint32_t cap = qtest_readl(m->qts, cm + i * 4);
+
+        if (cap >> 20 == 0x128) {
+            return cap & 0xffff;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* A bridge that shows no decoders does so until its reset */
+static void test_no_decoders(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+
+    g_assert_cmphex(hdm_capability_id(m), ==, 0);
+    check_refused(plug(m, s, "rp0", UINT64_MAX), "shows no HDM decoders until "
+                  "the next reset, so that no guest can use HDM which is "
+                  "plugged now: start with hdm-reserve=256M on port 'rp0', or "
+                  "with hdm_for_passthrough=on on the pxb-cxl");
+    g_assert_cmphex(hdm_capability_id(m), ==, 0);
+    check_decoder(m, 0, 0, 0);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
+}
+
+/* An emulated memory device makes a guest read the decoders as well */
+static void test_other_endpoint(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_PORT_9
+        "-object memory-backend-ram,id=t3mem,size=256M "
+        "-object memory-backend-ram,id=t3again,size=256M "
+        "-device cxl-type3,bus=rp0,volatile-memdev=t3mem,id=p0", NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        check_refused(plug(m, s, "rp1", UINT64_MAX), "'cxl.1' has had a CXL "
+                      "device since its reset");
+        if (i == 0) {
+            unplug(m, "p0");
+        }
+    }
+    qtest_system_reset(m->qts);
+    qtest_qmp_assert_success(m->qts, "{'execute': 'device_add', 'arguments': {"
+        "'driver': 'cxl-type3', 'bus': 'rp0', 'volatile-memdev': 't3again',"
+        "'id': 'p0'}}");
+    unplug(m, "p0");
+    check_refused(plug(m, s, "rp1", UINT64_MAX), "'cxl.1' has had a CXL "
+                  "device since its reset");
+    qtest_system_reset(m->qts);
+    check_plugged(plug(m, s, "rp1", UINT64_MAX));
+    check_decoder(m, 0, 9, 0);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
+}
+
+/*
+ * A place asked for must be above what lower decoders decode.  In units of
+ * SIZE:
+ */
+static void test_offset(void)
+{
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_PORT_9, NULL);
+    VFIOCXLMachine *m = vfio_cxl_machine_start(args);
+
+    /* What a guest committed at 2 is in the way of all below it */
+    g_assert_cmphex(vfio_cxl_commit(m->qts, BRIDGE_HDM, VIRT_WINDOW + 2 * SIZE,
+                                    SIZE, 9, 0x200), ==, 0x600);
+    check_refused(plug(m, s, "rp0", 0), "decoders must decode ascending "
+                  "addresses: choose 0x30000000 or a higher offset");
+    check_refused(plug(m, s, "rp0", 2 * SIZE), "choose 0x30000000");
+    check_refused(plug(m, s, "rp0", 16 * (uint64_t)SIZE), "use a lower offs");
+    check_refused(plug(m, s, "rp0", SIZE / 2), "must be a multiple of 256");
+    check_decoder(m, 1, 0, 0);
+    check_plugged(plug(m, s, "rp0", 15 * (uint64_t)SIZE));
+    check_decoder(m, 1, 7, 15 * (uint64_t)SIZE);
+
+    /* a reset programs all of QEMU's in order, and none of the guest's */
+    qtest_system_reset(m->qts);
+    check_decoder(m, 0, 7, 15 * (uint64_t)SIZE);
+    check_decoder(m, 1, 0, 0);
+    vfio_cxl_machine_enumerate(m, VIRT_MMIO64);
+    check_there(m, s, 15 * (uint64_t)SIZE);
+    vfio_cxl_machine_stop(m);
+    vfio_cxl_server_stop(s);
 }
 
 /* The end of the window is a place as well, before the guest runs */
@@ -162,32 +251,25 @@ static void test_offset_cold(void)
 static void test_no_decoder_left(void)
 {
     g_autoptr(GString) more = g_string_new(NULL);
+    VFIOCXLServer *s = vfio_cxl_server_start(NULL);
     g_autofree char *args = NULL;
-    VFIOCXLServer *s[5];
     VFIOCXLMachine *m;
     int i;
 
-    for (i = 0; i < 5; i++) {
-        s[i] = vfio_cxl_server_start(NULL);
-    }
     for (i = 1; i < 5; i++) {
         g_string_append_printf(more, "-device cxl-rp,port=%d,bus=cxl.1,"
-            "id=more%d,chassis=0,slot=%d -device '{\"driver\":"
-            "\"vfio-user-pci\",\"bus\":\"more%d\",\"socket\":{\"type\":"
-            "\"unix\",\"path\":\"%s\"}}' ", 20 + i, i, 20 + i, i,
-            s[i]->socket);
+            "id=more%d,chassis=0,slot=%d,hdm-reserve=256M ", 20 + i, i,
+            20 + i);
     }
     args = vfio_cxl_args(NULL, NULL, more->str, NULL);
     m = vfio_cxl_machine_start(args);
-    check_refused(plug(m, s[0], "rp0", UINT64_MAX),
+    check_refused(plug(m, s, "rp0", UINT64_MAX),
                   "'cxl.1' has 4 HDM decoders and all are taken");
     for (i = 0; i < 4; i++) {
         check_decoder(m, i, 21 + i, i * SIZE);
     }
     vfio_cxl_machine_stop(m);
-    for (i = 0; i < 5; i++) {
-        vfio_cxl_server_stop(s[i]);
-    }
+    vfio_cxl_server_stop(s);
 }
 
 /* A device that is refused leaves nothing behind */
@@ -207,7 +289,8 @@ static void test_ports_alike(void)
 static void test_multifunction(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_DECODERS,
+                                          NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
 
     check_refused(qtest_qmp(m->qts,
@@ -252,7 +335,8 @@ static void test_commit_property(const void *mode)
 static void test_server_dies(const void *data)
 {
     const char *fault = data;
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_DECODERS,
+                                          NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     bool plugged = false;
     unsigned int n;
@@ -282,8 +366,10 @@ static void test_server_dies(const void *data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/vfio/cxl/plug/first", test_first);
+    qtest_add_func("/vfio/cxl/plug/no-decoders", test_no_decoders);
+    qtest_add_func("/vfio/cxl/plug/other-endpoint", test_other_endpoint);
     qtest_add_func("/vfio/cxl/plug/offset", test_offset);
-    qtest_add_func("/vfio/cxl/plug/gap", test_gap);
     qtest_add_func("/vfio/cxl/plug/offset-cold", test_offset_cold);
     qtest_add_func("/vfio/cxl/plug/no-decoder-left", test_no_decoder_left);
     qtest_add_func("/vfio/cxl/plug/ports-alike", test_ports_alike);

@@ -110,14 +110,14 @@ static void check_memory(QTestState *q, uint64_t base, const char *blocked)
     QDict *device = entry(info, "devices", 0, 1);
     QDict *range;
 
-    g_assert_cmpint(qdict_get_bool(device, "mapped"), ==, !*blocked);
+    g_assert_cmpint(qdict_get_bool(device, "reachable"), ==, !*blocked);
     check_joined(device, "blocked", blocked);
     if (base) {
         range = entry(device, "ranges", 0, 1);
         g_assert_cmphex(qdict_get_int(range, "base"), ==, base);
         g_assert_cmphex(qdict_get_int(range, "size"), ==, SIZE);
         g_assert_cmpint(qdict_get_int(range, "window"), ==, 0);
-        g_assert_cmpint(qdict_get_bool(range, "mapped"), ==, !*blocked);
+        g_assert_cmpint(qdict_get_bool(range, "reachable"), ==, !*blocked);
     } else {
         g_assert_true(qlist_empty(qdict_get_qlist(device, "ranges")));
     }
@@ -322,12 +322,12 @@ static void test_type3_odd(void)
     vfio_cxl_commit(q, m->hdm_block, VIRT_WINDOW, SIZE, SIZE, 0x210);
     text = qtest_hmp(q, "info cxl");
     check_line(text, "committed, 2 ways of 256 bytes, skips 0x10000000");
-    check_line(text, "in window 0, NOT MAPPED");
+    check_line(text, "in window 0, NOT REACHABLE");
     g_free(g_steal_pointer(&text));
     qtest_writel(q, m->hdm_block + HDM_CTRL, 0);
     vfio_cxl_commit(q, m->hdm_block, VIRT_WINDOW + 4 * GiB, SIZE, 0, 0x200);
     text = qtest_hmp(q, "info cxl");
-    check_line(text, "in no window, NOT MAPPED");
+    check_line(text, "in no window, NOT REACHABLE");
     vfio_cxl_machine_stop(m);
 }
 
@@ -430,10 +430,10 @@ static void test_hmp(void)
     check_line(text, "    device hdm0 (vfio-user-pci) at 0d:00.0: 256 MiB, "
                "server ");
     check_line(text, "      memory: 0x10000000000-0x1000fffffff (256 MiB) in "
-               "window 0, mapped");
+               "window 0, reachable");
     check_line(text, "    switch us0 at ");
     check_line(text, "        device t3 (cxl-type3) at ");
-    check_line(text, "          out of reach: decoder");
+    check_line(text, "          blocked by: decoder");
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);
 }

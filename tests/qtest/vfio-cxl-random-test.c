@@ -354,7 +354,8 @@ static void test_random(const void *data)
     int64_t seconds = limit ? atoi(limit) : DEFAULT_SECONDS;
     int64_t end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
     Rig r = { .model = { .guest = data != NULL } };
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, data ? NULL :
+                                          VFIO_CXL_DECODERS, NULL);
     uint64_t steps = 0;
 
     r.server = vfio_cxl_server_start(NULL);

@@ -339,6 +339,16 @@ static void check_nothing_placed(VFIOCXLMachine *m)
     g_assert_cmphex(qtest_readq(m->qts, VIRT_WINDOW), ==, 0);
 }
 
+/* The decoder stays where it was, and nothing is there */
+static void check_vacant(VFIOCXLMachine *m)
+{
+    check_decoder(m->qts, BRIDGE_HDM, VIRT_WINDOW, 256 * MiB);
+    qtest_writeq(m->qts, VIRT_WINDOW, 0x1122334455667788);
+    g_assert_cmphex(qtest_readq(m->qts, VIRT_WINDOW), ==, UINT64_MAX);
+    g_assert_cmphex(qtest_readb(m->qts, VIRT_WINDOW + 256 * MiB - 1), ==,
+                    0xff);
+}
+
 /* A failed device_add costs nothing: the next one gets the same place */
 static void test_hotplug_fails(void)
 {
@@ -347,7 +357,7 @@ static void test_hotplug_fails(void)
         "cap-loop=4", "close-at=20", "odd-bar=0",
     };
     VFIOCXLServer *good = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_DECODERS, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     int i;
 
@@ -373,7 +383,7 @@ static void test_hotplug_fails(void)
 static void test_hotplug(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(NULL, NULL, NULL, NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_DECODERS, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
     int i;
 
@@ -393,23 +403,20 @@ static void test_hotplug(void)
                                  "'arguments': {'id': 'hdm0'}}");
         vfio_cxl_power_slot(m, false);
         qtest_qmp_eventwait(m->qts, "DEVICE_DELETED");
-        check_nothing_placed(m);
+        check_vacant(m);
     }
     vfio_cxl_machine_stop(m);
     vfio_cxl_server_stop(s);
 }
 
 /*
- * A guest that runs may have committed bridge decoders itself, for emulated
- * memory.  What it decodes there is not free.
+ * A guest that runs may have committed bridge decoders itself.  What it
+ * decodes there is not free.
  */
 static void test_hotplug_beside_guest(void)
 {
     VFIOCXLServer *s = vfio_cxl_server_start(NULL);
-    g_autofree char *args = vfio_cxl_args(
-        NULL, NULL, VFIO_CXL_PORT_9
-        "-object memory-backend-ram,id=t3mem,size=256M "
-        "-device cxl-type3,bus=rp1,volatile-memdev=t3mem,id=t3", NULL);
+    g_autofree char *args = vfio_cxl_args(NULL, NULL, VFIO_CXL_PORT_9, NULL);
     VFIOCXLMachine *m = vfio_cxl_machine_start(args);
 
     qtest_writel(m->qts, BRIDGE_HDM + HDM_BASE_HI, VIRT_WINDOW >> 32);

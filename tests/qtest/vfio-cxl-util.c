@@ -152,9 +152,9 @@ static uint64_t ecam(int bus)
     return VIRT_ECAM + ((uint64_t)bus << 20);
 }
 
-void vfio_cxl_power_slot(VFIOCXLMachine *m, bool on)
+void vfio_cxl_power_port(VFIOCXLMachine *m, int slot, bool on)
 {
-    uint64_t rp = ecam(BUS_BRIDGE);
+    uint64_t rp = ecam(BUS_BRIDGE) + (slot << 15);
     unsigned int pos = qtest_readb(m->qts, rp + PCI_CAPABILITY_LIST);
 
     while (qtest_readb(m->qts, rp + pos) != PCI_CAP_ID_EXP) {
@@ -164,6 +164,11 @@ void vfio_cxl_power_slot(VFIOCXLMachine *m, bool on)
     qtest_writew(m->qts, rp + pos + PCI_EXP_SLTCTL,
                  on ? PCI_EXP_SLTCTL_PWR_IND_ON | PCI_EXP_SLTCTL_PWR_ON :
                       PCI_EXP_SLTCTL_PWR_IND_OFF | PCI_EXP_SLTCTL_PWR_OFF);
+}
+
+void vfio_cxl_power_slot(VFIOCXLMachine *m, bool on)
+{
+    vfio_cxl_power_port(m, 0, on);
 }
 
 unsigned int vfio_cxl_find_dvsec(VFIOCXLMachine *m, uint16_t id)
@@ -272,6 +277,25 @@ uint64_t vfio_cxl_enable_below(VFIOCXLMachine *m, int slot, int bus)
     g_assert_cmphex(qtest_readw(m->qts, device + PCI_VENDOR_ID), !=, 0xffff);
     qtest_writew(m->qts, device + PCI_COMMAND, PCI_COMMAND_MEMORY);
     return device;
+}
+
+uint64_t vfio_cxl_hdm_below(VFIOCXLMachine *m, int slot, int bus)
+{
+    uint64_t rp = ecam(BUS_BRIDGE) + (slot << 15);
+    uint64_t base = VIRT_MMIO64 + slot * 16 * GiB;
+    uint64_t limit = base + 16 * GiB - 1;
+    uint64_t device = vfio_cxl_enable_below(m, slot, bus);
+    uint64_t bar = device + PCI_BASE_ADDRESS_0 + m->component_bar * 4;
+
+    qtest_writew(m->qts, rp + PCI_PREF_MEMORY_BASE, base >> 16 & 0xfff0);
+    qtest_writew(m->qts, rp + PCI_PREF_MEMORY_LIMIT, limit >> 16 & 0xfff0);
+    qtest_writel(m->qts, rp + PCI_PREF_BASE_UPPER32, base >> 32);
+    qtest_writel(m->qts, rp + PCI_PREF_LIMIT_UPPER32, limit >> 32);
+    qtest_writew(m->qts, rp + PCI_COMMAND,
+                 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    qtest_writel(m->qts, bar, base);
+    qtest_writel(m->qts, bar + 4, base >> 32);
+    return base + m->block_offset + m->hdm_block - m->component;
 }
 
 uint32_t vfio_cxl_commit(QTestState *q, uint64_t decoder, uint64_t base,

@@ -78,6 +78,10 @@ uint64_t *vfio_cxl_server_mem(const VFIOCXLServer *server, size_t size);
 #define VFIO_CXL_PORT_9 \
     "-device cxl-rp,port=9,bus=cxl.1,id=rp1,chassis=0,slot=3 "
 
+/* Below a single port, only a bridge that shows decoders can be plugged */
+#define VFIO_CXL_DECODERS \
+    "-global pxb-cxl.hdm_for_passthrough=on "
+
 /**
  * vfio_cxl_args: a command line: windows, bridge, port, device
  * @server: NULL for a machine without the device
@@ -111,9 +115,24 @@ void vfio_cxl_machine_enumerate(VFIOCXLMachine *m, uint64_t bar_base);
 uint64_t vfio_cxl_enable_below(VFIOCXLMachine *m, int slot, int bus);
 
 /**
+ * vfio_cxl_hdm_below: give BAR addresses to a second device of the same kind
+ * @slot: of its root port on the bridge's bus
+ * @bus: number to give to its bus
+ *
+ * Returns: where its HDM decoder block is.
+ */
+uint64_t vfio_cxl_hdm_below(VFIOCXLMachine *m, int slot, int bus);
+
+/**
  * vfio_cxl_power_slot: what a guest does when a device comes, or has to go
  */
 void vfio_cxl_power_slot(VFIOCXLMachine *m, bool on);
+
+/**
+ * vfio_cxl_power_port: the same for another port of the bridge
+ * @slot: of the port on the bridge's bus
+ */
+void vfio_cxl_power_port(VFIOCXLMachine *m, int slot, bool on);
 
 /**
  * vfio_cxl_bus_reset: reset the bus below the port, as a guest does

@@ -70,7 +70,7 @@ def machine(count: int) -> Json:
                 {"qom-path": bridge, "id": f"cxl.{number}", "bus": 12,
                  "registers": 0x4004000000 + (number << 16),
                  "registers-size": 1 << 16, "shows-decoders": True,
-                 "decoders": [decoder(0, 0, "")]})
+                 "allocations": [], "decoders": [decoder(0, 0, "")]})
             cxl["windows"].append(
                 {"index": number, "base": TIB + number * 4 * GIB,
                  "size": 4 * GIB, "targets": [bridge], "interleave-ways": 1,
@@ -81,8 +81,8 @@ def machine(count: int) -> Json:
         cxl["devices"].append(
             {"qom-path": f"/d/hdm{n}", "id": f"hdm{n}", "port": f"/p/rp{n}",
              "decoders": [decoder(base, HDM, "cl")], "hdm-size": HDM,
-             "commit": "firmware", "mapped": True, "blocked": [],
-             "ranges": [{"base": base, "size": HDM, "mapped": True}]})
+             "commit": "firmware", "reachable": True, "blocked": [],
+             "ranges": [{"base": base, "size": HDM, "reachable": True}]})
     return cxl
 
 
@@ -127,19 +127,35 @@ class ModelTest(unittest.TestCase):
                          (DEVICE, TIB, HDM))
         self.assertEqual(device.lines,
                          ["hdm0, 256 MiB, at rp0",
-                          "decoder 0 committed, locked", "mapped"])
+                          "decoder 0 committed, locked", "reachable"])
         self.assertEqual(device.marks, {"locked"})
         self.assertEqual(data.notes, [])
 
     def test_gated(self) -> None:
         cxl = machine(1)
-        cxl["devices"][0] |= {"mapped": False,
+        cxl["devices"][0] |= {"reachable": False,
                               "blocked": ["memory-space", "reset-failed"]}
-        cxl["devices"][0]["ranges"][0]["mapped"] = False
+        cxl["devices"][0]["ranges"][0]["reachable"] = False
         device = windows(make_map(cxl, MTREE))[0].pieces[1]
         self.assertEqual(device.lines[2],
-                         "OUT OF REACH: memory-space, reset-failed")
+                         "NOT REACHABLE: memory-space, reset-failed")
         self.assertEqual(device.marks, {"locked", "gated"})
+
+    def test_vacant(self) -> None:
+        cxl = machine(1)
+        cxl["devices"] = []
+        cxl["host-bridges"][0]["allocations"] = [
+            {"base": TIB, "size": HDM, "port": "/p/rp0", "reserved": True},
+            {"base": TIB + HDM, "size": HDM, "port": "/p/rp0",
+             "reserved": False},
+            {"base": TIB + GIB, "size": HDM, "port": "/p/rp0",
+             "reserved": True, "device": "/d/hdm0"}]
+        pieces = windows(make_map(cxl, MTREE))[0].pieces[1:]
+        self.assertEqual([(piece.base, piece.lines) for piece in pieces], [
+            (TIB, ["rp0, 256 MiB", "reserved", "no device"]),
+            (TIB + HDM, ["rp0, 256 MiB", "kept until the next reset",
+                         "no device"])])
+        self.assertEqual(pieces[0].marks, {"gated"})
 
     def test_refused(self) -> None:
         cxl = machine(1)
@@ -252,18 +268,18 @@ class DrawingTest(unittest.TestCase):
 
     def test_states_without_colour(self) -> None:
         cxl = machine(1)
-        cxl["devices"][0] |= {"mapped": False, "blocked": ["power"]}
-        cxl["devices"][0]["ranges"][0]["mapped"] = False
+        cxl["devices"][0] |= {"reachable": False, "blocked": ["power"]}
+        cxl["devices"][0]["ranges"][0]["reachable"] = False
         cxl["devices"][0]["decoders"].append(
             decoder(TIB + GIB, HDM, "e", 1))
         data = make_map(cxl, MTREE)
         svg = map_svg.draw("Map", data)
-        self.assertIn("OUT OF REACH: power", svg)
+        self.assertIn("NOT REACHABLE: power", svg)
         self.assertIn("decoder 1 ERROR", svg)
         self.assertEqual(svg.count("url(#gated)"), 2)
         self.assertEqual(svg.count("stroke-dasharray"), 2)
         text = map_text.draw("Map", data)
-        self.assertIn("OUT OF REACH: power ░", text)
+        self.assertIn("NOT REACHABLE: power ░", text)
         self.assertIn("decoder 1 ERROR", text)
 
     def test_text(self) -> None:
@@ -272,7 +288,7 @@ class DrawingTest(unittest.TestCase):
             self.assertLessEqual(max(map(len, text.splitlines())), 96)
             for n in range(count):
                 self.assertIn(f"hdm{n}, 256 MiB, at rp{n} ", text)
-                self.assertIn("│ mapped ", text)
+                self.assertIn("│ reachable ", text)
 
     def test_ascii(self) -> None:
         text = map_text.draw("Map", make_map(machine(1), MTREE), "ascii")

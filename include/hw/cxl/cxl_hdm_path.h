@@ -56,10 +56,13 @@ typedef struct CXLHDMWish {
  * The endpoint must sit alone and directly below a cxl-rp of a pxb-cxl that
  * is the only target of a window.  The first free range in window order is
  * taken, or the one at @wish->offset of the bridge's first window.  The
- * bridge's decoder is committed and locked to it at each reset of the
- * bridge, and at once for a hot-plugged endpoint.  With @wish->guest no range
- * is reserved and the bridge's decoders are left to the guest.  No other
- * device can be plugged below the port until cxl_hdm_path_free().
+ * bridge's decoder is committed and locked to it at each reset of the bridge.
+ * A hot-plugged endpoint takes over the decoder that leads to its port, if
+ * that has the size of the HDM; a new one is committed below a bridge that has
+ * had no endpoint since its reset, and nothing else is possible.  With
+ * @wish->guest no range is reserved and the bridge's decoders are left to the
+ * guest.  No other device can be plugged below the port until
+ * cxl_hdm_path_free().
  *
  * Returns: the path, or NULL.
  */
@@ -67,8 +70,11 @@ CXLHDMPath *cxl_hdm_path_new(PCIDevice *endpoint, const CXLHDMWish *wish,
                              Error **errp);
 
 /**
- * cxl_hdm_path_free: give the range and the bridge's decoder back
+ * cxl_hdm_path_free: undo cxl_hdm_path_new()
  * @path: the path, its memory no longer mapped; may be NULL
+ *
+ * A decoder that a guest may have read stays locked to the range until the
+ * bridge's reset; until then reads of it give all ones.
  */
 void cxl_hdm_path_free(CXLHDMPath *path);
 
@@ -109,27 +115,41 @@ void cxl_hdm_path_map(CXLHDMPath *path, uint64_t base, MemoryRegion *mr);
 void cxl_hdm_path_unmap(CXLHDMPath *path);
 
 /**
- * cxl_hdm_path_mapped: can the guest reach the memory now?
+ * cxl_hdm_path_mapped: do all decoders lead to the memory now?
  * @path: the path
  */
 bool cxl_hdm_path_mapped(const CXLHDMPath *path);
 
 /**
- * cxl_hdm_path_report: tell QMP when the guest reaches the memory, or no more
+ * cxl_hdm_path_report: send an event when loads reach the memory, or no more
  * @path: the path
  * @open: whether what is mapped is the memory, and nothing in its place
  * @reason: what changed last
  *
  * The endpoint calls this after what it did with cxl_hdm_path_map() and
  * cxl_hdm_path_unmap(), and when it opens or closes the memory.  Nothing is
- * told when all is as before.  What the bridge's decoders do to the path, and
- * the end of it, is told without that.
+ * sent when all is as before.  What the bridge's decoders do to the path, and
+ * the end of it, is sent without that.
  */
 void cxl_hdm_path_report(CXLHDMPath *path, bool open, CxlHdmReason reason);
 
 /**
- * cxl_hdm_host_reset: commit and lock the decoders of all paths again
+ * cxl_hdm_port_realize: check a root port, and reserve HDM for it
+ * @rp: the root port
+ * @reserve: bytes of HDM of what is to be plugged below it, or 0
+ * @errp: the broken rule, with the remedy
+ *
+ * The reserved range has a decoder of the bridge from the bridge's next reset
+ * on, with or without a device.
+ */
+bool cxl_hdm_port_realize(PCIDevice *rp, uint64_t reserve, Error **errp);
+
+/**
+ * cxl_hdm_host_reset: commit and lock the decoders of a bridge again
  * @host: a host bridge whose registers have just got their reset values
+ *
+ * Ranges without a device end here, unless they are reserved; the others stay
+ * at their addresses.
  */
 void cxl_hdm_host_reset(CXLHost *host);
 
