@@ -115,9 +115,6 @@ CXLHDMEvent cxl_hdm_block_write(CXLHDMBlock *block, hwaddr offset,
  * @size: bytes
  * @target: target list of a bridge's decoder; 0 for an endpoint's
  *
- * Firmware need not take the decoders in turn: one that a hot-unplugged
- * device leaves free below others stays free until something fits there.
- *
  * Returns: true when committed; else block->refused tells the broken rule.
  */
 bool cxl_hdm_block_program(CXLHDMBlock *block, unsigned int decoder,
