@@ -51,6 +51,7 @@ GUESTS = {
     "guest-emulated": ("--driver", "cxl_accel", "--hdm", "1G",
                        "--device", "emulated"),
     "guest-refusals": ("--refusals",),
+    "guest-plug": ("--scenario", "plug"),
 }
 # The short forms that CI runs, about a minute each.
 SEED = 1

@@ -41,7 +41,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
                     "accel-test-bind.c"),
     "hdm-bench": ("guest-mem.c", "bench-loops.c", "bench-target.c"),
 }
-SCRIPTS = ("bench-setup",)
+SCRIPTS = ("bench-setup", "cxl-state")
 TOOLS = ("cxl", "daxctl")
 # In this order a stock guest assembles a committed region.
 CXL_MODULES = ("libnvdimm", "cxl_pmem", "cxl_acpi", "cxl_mem")

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,20 +144,38 @@ class Backing:
     """
 
     def __init__(self, setup: Setup,
-                 memory_flags: int = os.MFD_CLOEXEC) -> None:
+                 memory_flags: int = os.MFD_CLOEXEC,
+                 name: str = "hdm0") -> None:
         self.setup = setup
+        self.name = name
         self.memory = os.memfd_create("hdm", memory_flags)
         os.ftruncate(self.memory, setup.hdm)
         self.memory_path = f"/proc/{os.getpid()}/fd/{self.memory}"
 
-    def device_args(self) -> list[str]:
-        """QEMU's arguments for the device."""
-        device = {"driver": "cxl-type2", "id": "hdm0", "bus": "rp0",
-                  "memdev": HDM_BACKEND, "identity": self.setup.identity,
-                  "cxl-hdm-commit": self.setup.commit}
-        return ["-object", f"memory-backend-file,id={HDM_BACKEND},"
+    @property
+    def backend(self) -> str:
+        """QEMU's name for the memory."""
+        return HDM_BACKEND if self.name == "hdm0" else f"{self.name}-memory"
+
+    def object_args(self) -> list[str]:
+        """QEMU's arguments for what has to be there before the device."""
+        return ["-object", f"memory-backend-file,id={self.backend},"
                 f"mem-path={self.memory_path},size={self.setup.hdm},"
-                "share=on", "-device", json.dumps(device)]
+                "share=on"]
+
+    def properties(self, port: str) -> dict[str, Any]:
+        """The device as -device and device_add take it.
+
+        port: the root port's ID
+        """
+        return {"driver": "cxl-type2", "id": self.name, "bus": port,
+                "memdev": self.backend, "identity": self.setup.identity,
+                "cxl-hdm-commit": self.setup.commit}
+
+    def device_args(self, port: str = "rp0") -> list[str]:
+        """QEMU's arguments for the device."""
+        return [*self.object_args(), "-device",
+                json.dumps(self.properties(port))]
 
     def summary(self) -> dict[str, Any]:
         """What a server has counted."""
@@ -173,11 +191,13 @@ class Server(Backing):
 
     def __init__(self, setup: Setup, where: Path,
                  log_name: str = "guest",
-                 memory_flags: int = os.MFD_CLOEXEC) -> None:
-        super().__init__(setup, memory_flags)
-        self.socket = where / "device.sock"
-        self.summary_path = where / "device.json"
-        self.log = LOGS / f"{log_name}-device.log"
+                 memory_flags: int = os.MFD_CLOEXEC,
+                 name: str = "hdm0") -> None:
+        super().__init__(setup, memory_flags, name)
+        own = "device" if name == "hdm0" else name
+        self.socket = where / f"{own}.sock"
+        self.summary_path = where / f"{own}.json"
+        self.log = LOGS / f"{log_name}-{own}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         argv = [str(setup.server), "--socket", str(self.socket),
                 "--hdm-size", str(setup.hdm), "--identity", setup.identity,
@@ -208,11 +228,13 @@ class Server(Backing):
                                 f"{SERVER_START_S:.0f} s; log: {self.log}")
             time.sleep(0.02)
 
-    def device_args(self) -> list[str]:
-        device = {"driver": "vfio-user-pci", "id": "hdm0", "bus": "rp0",
-                  "cxl-hdm-commit": self.setup.commit,
-                  "socket": {"path": str(self.socket), "type": "unix"}}
-        return ["-device", json.dumps(device)]
+    def object_args(self) -> list[str]:
+        return []
+
+    def properties(self, port: str) -> dict[str, Any]:
+        return {"driver": "vfio-user-pci", "id": self.name, "bus": port,
+                "cxl-hdm-commit": self.setup.commit,
+                "socket": {"path": str(self.socket), "type": "unix"}}
 
     def summary(self) -> dict[str, Any]:
         """End the server and return what it counted."""
@@ -230,36 +252,61 @@ class Server(Backing):
         super().close()
 
 
-def start_device(setup: Setup, where: Path,
-                 log_name: str = "guest") -> Backing:
+def start_device(setup: Setup, where: Path, log_name: str = "guest",
+                 name: str = "hdm0") -> Backing:
     """Whatever has to be there before QEMU for the device that is asked."""
-    return Backing(setup) if setup.device == "emulated" else \
-        Server(setup, where, log_name)
+    return Backing(setup, name=name) if setup.device == "emulated" else \
+        Server(setup, where, log_name, name=name)
+
+
+def base_args(setup: Setup, window: int, ram: str = RAM,
+              initramfs: Path = INITRAMFS,
+              reboots: bool = False) -> list[str]:
+    """QEMU's arguments for the guest's machine without any bridge, console
+    apart.
+
+    window:  size of the fixed memory window of bridge cxl.1
+    reboots: whether a reset starts the guest anew, and does not end QEMU
+    """
+    options = " ".join(["console=ttyAMA0", "rdinit=/init", "iomem=relaxed",
+                        "quiet", "loglevel=3", f"driver={setup.driver}",
+                        *setup.options])
+    return [
+        str(setup.qemu), "-nodefaults", "-display", "none",
+        "-action", f"reboot={'reset' if reboots else 'shutdown'}",
+        "-M", "virt,cxl=on,gic-version=3,memory-backend=ram,"
+        f"cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size={window},"
+        f"iommu={setup.iommu}",
+        "-object", f"memory-backend-memfd,id=ram,size={ram},share=on",
+        "-cpu", "max,pauth-impdef=on", "-m", ram, "-smp", "1",
+        "-bios", str(FIRMWARE), "-kernel", str(VMLINUZ),
+        "-initrd", str(initramfs), "-append", options]
+
+
+def bridge_args(ports: Sequence[str], decoders: bool) -> list[str]:
+    """QEMU's arguments for bridge cxl.1 and its root ports rp0, rp1, ...
+
+    ports:    for each one more of its properties, or ""
+    decoders: whether a bridge of one port has HDM decoders before a device
+              needs one
+    """
+    args = ["-device", f"pxb-cxl,bus_nr={BRIDGE_BUS},bus=pcie.0,id=cxl.1,"
+            f"hdm_for_passthrough={'on' if decoders else 'off'}"]
+    for number, more in enumerate(ports):
+        args += ["-device", f"cxl-rp,port={number},bus=cxl.1,id=rp{number},"
+                 f"chassis=0,slot={number + 2}{',' if more else ''}{more}"]
+    return args
 
 
 def machine_args(setup: Setup, device: Backing | None) -> list[str]:
     """QEMU's arguments for the demo's machine, console apart."""
     guest = setup.commit == "guest"
-    options = " ".join(["console=ttyAMA0", "rdinit=/init", "iomem=relaxed",
-                        "quiet", "loglevel=3", f"driver={setup.driver}",
-                        *([f"commit={setup.hdm}"] if guest else []),
-                        *setup.options])
-    args = [
-        str(setup.qemu), "-nodefaults", "-display", "none", "-no-reboot",
-        "-M", "virt,cxl=on,gic-version=3,memory-backend=ram,"
-        f"cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size={setup.window},"
-        f"iommu={setup.iommu}",
-        "-object", f"memory-backend-memfd,id=ram,size={RAM},share=on",
-        "-cpu", "max,pauth-impdef=on", "-m", RAM, "-smp", "1",
-        "-bios", str(FIRMWARE), "-kernel", str(VMLINUZ),
-        "-initrd", str(INITRAMFS), "-append", options,
-        "-device", f"pxb-cxl,bus_nr={BRIDGE_BUS},bus=pcie.0,id=cxl.1,"
-        # A stock kernel assembles nothing below a bridge without decoders.
-        f"hdm_for_passthrough={'on' if guest else 'off'}",
-        "-device", "cxl-rp,port=0,bus=cxl.1,id=rp0,chassis=0,slot=2"]
-    if device:
-        args += device.device_args()
-    return args
+    if guest:
+        setup = replace(setup, options=[f"commit={setup.hdm}",
+                                        *setup.options])
+    # A stock kernel assembles nothing below a bridge without decoders.
+    return [*base_args(setup, setup.window), *bridge_args([""], guest),
+            *(device.device_args() if device else [])]
 
 
 class Console:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import guest_accel
 import guest_pattern
+import guest_plug
 import guest_refusal
 import guest_trace
 from common import BUILD, LOGS, UserError, run_main
@@ -43,6 +44,9 @@ REWRITES = 1 << 10
 PASS_LIMIT_S = 60.0
 PASS_LIMIT_PER_GIB_S = 60.0
 CONSOLE_LIMIT_S = 60.0
+SCENARIOS = {
+    "plug": guest_plug.run,
+}
 
 
 class Steps:
@@ -241,6 +245,9 @@ def arguments() -> argparse.Namespace:
                         help="TAP output, one line for each row")
     parser.add_argument("--refusals", action="store_true",
                         help="devices that our driver must refuse, as TAP")
+    parser.add_argument("--scenario", choices=SCENARIOS, metavar="NAME",
+                        help="devices that are plugged while the guest runs, "
+                        f"as TAP: {', '.join(SCENARIOS)}")
     parser.add_argument("--keep", action="store_true",
                         help="keep the run's files")
     parser.add_argument("--qemu", type=Path, metavar="PATH",
@@ -277,9 +284,13 @@ def main() -> int:
     try:
         if args.refusals:
             return guest_refusal.run(setup)
+        if args.scenario:
+            rows = SCENARIOS[args.scenario](setup)
+            print_tap(rows)
+            return 1 if any(row.expected for row in rows) else 0
         return show(run_once(setup, args.check), args.check)
     except UserError as error:
-        if args.check or args.refusals:
+        if args.check or args.refusals or args.scenario:
             print("Bail out! "
                   + " ".join(line.strip() for line
                              in str(error).splitlines()[:2]))
